@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* The one growing byte buffer. Parsers, codecs and clients collect what comes from outside in it, so its maximum is the
+ * bound on what a peer can make this process hold. Memory doubles up to that maximum; an append that would pass it, or
+ * finds no memory, changes nothing, so that a caller can report the outcome and go on with what it has.
+ *
+ * Invariants: size <= max, and bytes (when not NULL) has at least size + 1 bytes and a NUL at bytes[size]. It never
+ * shrinks by itself: who keeps a buffer for long calls buf_fini. */
+#include "common/buf.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST_CAPACITY = 256 };
+
+void buf_init(struct buf *buf, size_t max)
+{
+    assert(max < SIZE_MAX / 2);
+    *buf = (struct buf){.max = max};
+}
+
+void buf_fini(struct buf *buf)
+{
+    free(buf->bytes);
+    buf_init(buf, buf->max);
+}
+
+void buf_clear(struct buf *buf)
+{
+    buf_consume(buf, buf->size);
+}
+
+/* Makes room for `size` bytes more and the NUL. */
+static int reserve(struct buf *buf, size_t size)
+{
+    if (size > buf->max - buf->size)
+        return BUF_FULL;
+    size_t needed = buf->size + size + 1;
+    if (needed <= buf->capacity)
+        return 0;
+    size_t capacity = buf->capacity > 0 ? buf->capacity : FIRST_CAPACITY;
+    while (capacity < needed)
+        capacity *= 2;
+    if (capacity > buf->max + 1)
+        capacity = buf->max + 1;
+    uint8_t *bytes = realloc(buf->bytes, capacity);
+    if (bytes == NULL)
+        return BUF_NO_MEMORY;
+    buf->bytes = bytes;
+    buf->capacity = capacity;
+    return 0;
+}
+
+int buf_append(struct buf *buf, const void *bytes, size_t size)
+{
+    int result = reserve(buf, size);
+    if (result != 0)
+        return result;
+    if (size > 0)
+        memcpy(buf->bytes + buf->size, bytes, size);
+    buf->size += size;
+    buf->bytes[buf->size] = '\0';
+    return 0;
+}
+
+int buf_append_text(struct buf *buf, const char *text)
+{
+    return buf_append(buf, text, strlen(text));
+}
+
+int buf_printf(struct buf *buf, const char *format, ...)
+{
+    va_list measure, write;
+    va_start(measure, format);
+    va_copy(write, measure);
+    int length = vsnprintf(NULL, 0, format, measure);
+    assert(length >= 0);
+    int result = reserve(buf, (size_t)length);
+    if (result == 0) {
+        vsnprintf((char *)buf->bytes + buf->size, (size_t)length + 1, format, write);
+        buf->size += (size_t)length;
+    }
+    va_end(write);
+    va_end(measure);
+    return result;
+}
+
+void buf_consume(struct buf *buf, size_t count)
+{
+    if (buf->bytes == NULL)
+        return;
+    if (count > buf->size)
+        count = buf->size;
+    buf->size -= count;
+    memmove(buf->bytes, buf->bytes + count, buf->size + 1);
+}
+
+const char *buf_text(const struct buf *buf)
+{
+    return buf->bytes != NULL ? (const char *)buf->bytes : "";
+}
+
+uint8_t *buf_take(struct buf *buf)
+{
+    uint8_t *bytes = buf->size > 0 ? buf->bytes : NULL;
+    if (bytes == NULL)
+        free(buf->bytes);
+    buf_init(buf, buf->max);
+    return bytes;
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/* The definition of a server as a value: made of a draft (server_def_draft.c knows the keys), compared, written as JSON
+ * again, freed. The hub holds one for each server it knows, a worker one for each connection, so a definition is one
+ * allocation: the struct, its arrays, then all its texts.
+ *
+ *     | struct server_def | headers | env | args | texts … |
+ *
+ * Nothing changes it afterwards; whoever wants another one makes another one. */
+#include "common/server_def.h"
+
+#include "common/server_def_draft.h"
+#include "common/server_url.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- packing --- */
+
+/* Where texts are copied to; with `next` NULL they are only measured. */
+struct packing {
+    char *next;
+    size_t size;
+};
+
+static void pack_text(struct packing *packing, const char **text)
+{
+    if (*text == NULL)
+        return;
+    size_t size = strlen(*text) + 1;
+
+    packing->size += size;
+    if (packing->next != NULL) {
+        *text = memcpy(packing->next, *text, size);
+        packing->next += size;
+    }
+}
+
+static void pack_pairs(struct packing *packing, struct server_pair *pairs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        pack_text(packing, &pairs[i].name);
+        pack_text(packing, &pairs[i].value);
+    }
+}
+
+/* All texts of a definition whose arrays are the ones given. */
+static void pack_texts(struct packing *packing, struct server_def *def, struct server_pair *headers,
+                       struct server_pair *env, const char **args)
+{
+    const char **const texts[] = {&def->id,      &def->name,  &def->workspace_id, &def->user_id, &def->url,
+                                  &def->ca_file, &def->proxy, &def->command,      &def->cwd};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
+        pack_text(packing, texts[i]);
+    pack_pairs(packing, headers, def->header_count);
+    pack_pairs(packing, env, def->env_count);
+    for (size_t i = 0; i < def->arg_count; i++)
+        pack_text(packing, &args[i]);
+}
+
+static struct server_def *pack(struct server_def_draft *draft)
+{
+    size_t headers_size = draft->def.header_count * sizeof draft->headers[0];
+    size_t env_size = draft->def.env_count * sizeof draft->env[0];
+    size_t args_size = draft->def.arg_count * sizeof draft->args[0];
+    size_t fixed_size = sizeof(struct server_def) + headers_size + env_size + args_size;
+    struct packing packing = {.next = NULL};
+
+    pack_texts(&packing, &draft->def, draft->headers, draft->env, draft->args);
+    json_t *auth = json_deep_copy(draft->def.auth);
+    char *memory = malloc(fixed_size + packing.size);
+    if (memory == NULL || (auth == NULL && draft->def.auth != NULL)) {
+        free(memory);
+        json_decref(auth);
+        return NULL;
+    }
+
+    struct server_def *def = memcpy(memory, &draft->def, sizeof *def);
+    struct server_pair *headers = memcpy(memory + sizeof *def, draft->headers, headers_size);
+    struct server_pair *env = memcpy(memory + sizeof *def + headers_size, draft->env, env_size);
+    const char **args = memcpy(memory + sizeof *def + headers_size + env_size, draft->args, args_size);
+
+    packing = (struct packing){.next = memory + fixed_size};
+    pack_texts(&packing, def, headers, env, args);
+    def->headers = headers;
+    def->env = env;
+    def->args = args;
+    def->auth = auth;
+    return def;
+}
+
+struct server_def *server_def_from_json(const char *id, json_t *object, enum source source,
+                                        server_def_on_problem on_problem, void *user)
+{
+    struct server_def_draft draft;
+
+    if (!server_def_draft_read(&draft, id, object, source, on_problem, user))
+        return NULL;
+    struct server_def *def = pack(&draft);
+    if (def == NULL)
+        on_problem(user, id, "", "no memory");
+    return def;
+}
+
+void server_def_destroy(struct server_def *def)
+{
+    if (def == NULL)
+        return;
+    json_decref(def->auth);
+    free(def);
+}
+
+/* --- JSON --- */
+
+/* Each adds a key unless the value is the default; false without memory. json_object_set_new copes with NULL. */
+
+static bool put_text(json_t *object, const char *key, const char *text, const char *default_text)
+{
+    if (text == NULL || (default_text != NULL && strcmp(text, default_text) == 0))
+        return true;
+    return json_object_set_new(object, key, json_string(text)) == 0;
+}
+
+static bool put_number(json_t *object, const char *key, uint64_t number)
+{
+    return number == 0 || json_object_set_new(object, key, json_integer((json_int_t)number)) == 0;
+}
+
+static bool put_poll(json_t *object, uint64_t ms)
+{
+    /* Always milliseconds: exact, and duration_parse reads it. */
+    return ms == 0 || json_object_set_new(object, "poll", json_sprintf("%llums", (unsigned long long)ms)) == 0;
+}
+
+static bool put_pairs(json_t *object, const char *key, const struct server_pair *pairs, size_t count)
+{
+    json_t *part = json_object();
+    bool ok = part != NULL;
+
+    for (size_t i = 0; ok && i < count; i++)
+        ok = json_object_set_new(part, pairs[i].name, json_string(pairs[i].value)) == 0;
+    if (ok && count > 0)
+        ok = json_object_set(object, key, part) == 0;
+    json_decref(part);
+    return ok;
+}
+
+static bool put_args(json_t *object, const struct server_def *def)
+{
+    json_t *part = json_array();
+    bool ok = part != NULL;
+
+    for (size_t i = 0; ok && i < def->arg_count; i++)
+        ok = json_array_append_new(part, json_string(def->args[i])) == 0;
+    if (ok && def->arg_count > 0)
+        ok = json_object_set(object, "args", part) == 0;
+    json_decref(part);
+    return ok;
+}
+
+static bool put_events(json_t *object, unsigned events)
+{
+    json_t *part = json_array();
+    bool ok = part != NULL;
+
+    for (unsigned kind = 0; ok && kind < KIND_COUNT; kind++)
+        if ((events & 1U << kind) != 0)
+            ok = json_array_append_new(part, json_string(kind_name(kind))) == 0;
+    if (ok && events != 1U << KIND_TOOLS)
+        ok = json_object_set(object, "events", part) == 0;
+    json_decref(part);
+    return ok;
+}
+
+json_t *server_def_to_json(const struct server_def *def)
+{
+    json_t *object = json_object();
+
+    /* http and stdio follow from url and command. */
+    bool ok = object != NULL && put_text(object, "type", def->transport == TRANSPORT_SSE ? "sse" : NULL, NULL) &&
+              put_text(object, "url", def->url, NULL) && put_text(object, "command", def->command, NULL) &&
+              put_args(object, def) && put_pairs(object, "env", def->env, def->env_count) &&
+              put_text(object, "cwd", def->cwd, NULL) &&
+              put_pairs(object, "headers", def->headers, def->header_count) &&
+              put_text(object, "name", def->name, def->id) && put_text(object, "workspaceId", def->workspace_id, "") &&
+              put_text(object, "userId", def->user_id, "") && put_events(object, def->events) &&
+              put_number(object, "timeout", def->timeout_ms) && put_poll(object, def->poll_ms) &&
+              put_text(object, "caFile", def->ca_file, NULL) && put_text(object, "proxy", def->proxy, NULL) &&
+              (def->auth == NULL || json_object_set_new(object, "auth", json_deep_copy(def->auth)) == 0) &&
+              (def->enabled || json_object_set_new(object, "enabled", json_false()) == 0);
+    if (ok)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+/* --- comparing and showing --- */
+
+static bool texts_equal(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* The order counts: a change of it is a change that costs a reconnect, and nothing else. */
+static bool pairs_equal(const struct server_pair *a, size_t a_count, const struct server_pair *b, size_t b_count)
+{
+    bool equal = a_count == b_count;
+
+    for (size_t i = 0; equal && i < a_count; i++)
+        equal = texts_equal(a[i].name, b[i].name) && texts_equal(a[i].value, b[i].value);
+    return equal;
+}
+
+static bool args_equal(const struct server_def *a, const struct server_def *b)
+{
+    bool equal = a->arg_count == b->arg_count;
+
+    for (size_t i = 0; equal && i < a->arg_count; i++)
+        equal = texts_equal(a->args[i], b->args[i]);
+    return equal;
+}
+
+bool server_def_same_connection(const struct server_def *a, const struct server_def *b)
+{
+    return texts_equal(a->id, b->id) && a->source == b->source && a->transport == b->transport &&
+           a->enabled == b->enabled && a->events == b->events && a->timeout_ms == b->timeout_ms &&
+           a->poll_ms == b->poll_ms && texts_equal(a->url, b->url) &&
+           pairs_equal(a->headers, a->header_count, b->headers, b->header_count) &&
+           texts_equal(a->ca_file, b->ca_file) && texts_equal(a->proxy, b->proxy) &&
+           texts_equal(a->command, b->command) && args_equal(a, b) &&
+           pairs_equal(a->env, a->env_count, b->env, b->env_count) && texts_equal(a->cwd, b->cwd) &&
+           (a->auth == b->auth || json_equal(a->auth, b->auth));
+}
+
+bool server_def_equal(const struct server_def *a, const struct server_def *b)
+{
+    return server_def_same_connection(a, b) && texts_equal(a->name, b->name) &&
+           texts_equal(a->workspace_id, b->workspace_id) && texts_equal(a->user_id, b->user_id);
+}
+
+const char *server_def_origin(const struct server_def *def, char *out, size_t size)
+{
+    if (def->url != NULL)
+        return server_url_origin(def->url, out, size);
+    const char *command = def->command != NULL ? def->command : "";
+    const char *slash = strrchr(command, '/');
+    snprintf(out, size, "%s", slash != NULL ? slash + 1 : command);
+    return out;
+}
