@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/* Which processes there should be, and the doing of it. Everything here is level-triggered: signals, an operator's words
+ * and deaths only change what is wanted or what is, then reconcile() looks at every child and starts or stops what
+ * differs. So no order of events (a death while scaling, a stop while rolling) needs a case of its own.
+ *
+ * Order matters in three places. The hub starts first and stops last, since it publishes what the workers leave behind.
+ * A slot that is going out of service is taken off the hub's list before its worker is stopped, so that its servers have
+ * somewhere to go. And workers are replaced one at a time, each only when the one before is ready again.
+ *
+ * No data passes through here: no nng, no connection row. What must survive everything must depend on nothing. */
+#include "broker/supervisor/supervisor.h"
+
+#include "broker/supervisor/child.h"
+#include "broker/supervisor/notify.h"
+#include "broker/supervisor/reload.h"
+#include "common/buf.h"
+#include "common/link.h"
+#include "common/log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+enum {
+    HUB_SLOT = -1,
+    NOT_ROLLING = -1,
+    WORKER_STOP_MS = 7000,
+    HUB_STOP_MS = 5000,
+    WORKER_RETRY_MS = 60000,
+    HUB_RETRY_MS = 30000, /* sooner: without it nothing is told to anybody */
+    SLOTS_TEXT_MAX = 4096,
+};
+
+enum phase { PHASE_RUNNING, PHASE_STOPPING, PHASE_KILLING, PHASE_OVER };
+
+static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGTTIN, SIGTTOU, SIGUSR2};
+
+struct supervisor {
+    const struct supervisor_options *options;
+    uv_loop_t loop;
+    uv_signal_t signals[ARRAY_LENGTH(signals)];
+    struct child *hub;
+    struct child **workers; /* NULL where none was ever wanted */
+    unsigned workers_wanted;
+    enum phase phase;
+    bool killed;            /* somebody did not stop by itself when all were to */
+    bool announced;         /* everything was ready once */
+    int rolling;            /* slot of the worker that is being replaced */
+    uint64_t rolling_count; /* its starts before that */
+    struct buf slots;       /* what the hub knows of the slots in service */
+    bool reconciling, again;
+};
+
+static void reconcile(struct supervisor *supervisor);
+
+/* --- what children are told --- */
+
+/* `head` and the configuration behind it; an empty head leaves the line break. */
+static void send_config(struct supervisor *supervisor, struct child *child, const char *word, const char *head)
+{
+    struct buf message;
+    buf_init(&message, LINK_MESSAGE_MAX);
+    char *config = config_encode(supervisor->options->config);
+    if (config != NULL && buf_printf(&message, "%s\n%s", head, config) == 0)
+        child_send(child, word, buf_text(&message));
+    else
+        log_error("config.not_sent", LOG_TEXT("child", child_name(child)), LOG_TEXT("error", "too long"));
+    free(config);
+    buf_fini(&message);
+}
+
+static bool in_service(const struct supervisor *supervisor, unsigned slot)
+{
+    const struct child *worker = supervisor->workers[slot];
+    return slot < supervisor->workers_wanted && worker != NULL && child_state(worker) != PROCESS_FAILED;
+}
+
+/* Tells the hub when the list has changed, or in any case. While all stop, the list stays: nothing is to move. */
+static void send_slots(struct supervisor *supervisor, bool in_any_case)
+{
+    struct buf slots;
+    int result = 0;
+    if (supervisor->phase != PHASE_RUNNING)
+        return;
+    buf_init(&slots, SLOTS_TEXT_MAX);
+    for (unsigned slot = 0; slot < supervisor->workers_wanted && result == 0; slot++)
+        if (in_service(supervisor, slot))
+            result = buf_printf(&slots, "%s%u", slots.size > 0 ? " " : "", slot);
+    if (result == 0 && (in_any_case || strcmp(buf_text(&slots), buf_text(&supervisor->slots)) != 0)) {
+        child_send(supervisor->hub, "slots", buf_text(&slots));
+        buf_fini(&supervisor->slots);
+        supervisor->slots = slots;
+    } else {
+        buf_fini(&slots);
+    }
+}
+
+static void on_spawned(void *user, struct child *child)
+{
+    struct supervisor *supervisor = user;
+    char head[64];
+    snprintf(head, sizeof(head), "%d %" PRIu64, child_slot(child), child_start_count(child));
+    send_config(supervisor, child, "start", head);
+    if (child == supervisor->hub)
+        send_slots(supervisor, true);
+}
+/* --- the number of workers --- */
+
+static const struct child_handlers child_handlers;
+
+/* True when every wanted worker has its child. */
+static bool open_workers(struct supervisor *supervisor, unsigned count)
+{
+    for (unsigned slot = 0; slot < count; slot++) {
+        struct child_options options = {.program = supervisor->options->programs->worker,
+                                        .environment = supervisor->options->programs->environment,
+                                        .handlers = &child_handlers,
+                                        .user = supervisor,
+                                        .slot = (int)slot,
+                                        .stop_ms = WORKER_STOP_MS,
+                                        .retry_ms = WORKER_RETRY_MS};
+        if (supervisor->workers[slot] == NULL)
+            supervisor->workers[slot] = child_open(&supervisor->loop, &options);
+        if (supervisor->workers[slot] == NULL)
+            return false;
+    }
+    return true;
+}
+
+static void scale(struct supervisor *supervisor, unsigned workers)
+{
+    if (supervisor->phase != PHASE_RUNNING || workers == supervisor->workers_wanted)
+        return;
+    if (workers < 1 || workers > supervisor->options->workers_max || !open_workers(supervisor, workers)) {
+        log_warn("workers.not_scaled", LOG_U64("wanted", workers), LOG_U64("max", supervisor->options->workers_max));
+        return;
+    }
+    log_info("workers.scaled", LOG_U64("from", supervisor->workers_wanted), LOG_U64("to", workers));
+    supervisor->workers_wanted = workers;
+    reconcile(supervisor);
+}
+
+/* --- replacing them one after another --- */
+
+static void roll_next(struct supervisor *supervisor)
+{
+    supervisor->rolling++;
+    if (supervisor->phase != PHASE_RUNNING || (unsigned)supervisor->rolling >= supervisor->workers_wanted) {
+        log_info("roll.done", LOG_I64("workers", supervisor->rolling));
+        supervisor->rolling = NOT_ROLLING;
+        return;
+    }
+    struct child *worker = supervisor->workers[supervisor->rolling];
+    supervisor->rolling_count = child_start_count(worker);
+    child_stop(worker);
+}
+
+static void roll(struct supervisor *supervisor)
+{
+    if (supervisor->phase != PHASE_RUNNING || supervisor->rolling != NOT_ROLLING)
+        return;
+    log_info("roll.started", LOG_U64("workers", supervisor->workers_wanted));
+    roll_next(supervisor);
+}
+
+/* Goes on when the replacement is ready. One that can't start ends it: the others still work, and shall go on to. */
+static void roll_on_state(struct supervisor *supervisor, const struct child *child)
+{
+    if (supervisor->rolling == NOT_ROLLING || child_slot(child) != supervisor->rolling)
+        return;
+    enum process_state state = child_state(child);
+    bool removed = (unsigned)supervisor->rolling >= supervisor->workers_wanted;
+    bool replaced = child_start_count(child) > supervisor->rolling_count;
+    if (removed || (replaced && state == PROCESS_READY)) {
+        roll_next(supervisor);
+    } else if (replaced && (state == PROCESS_BACKING_OFF || state == PROCESS_FAILED)) {
+        log_error("roll.abandoned", LOG_TEXT("child", child_name(child)),
+                  LOG_TEXT("reason", "its replacement does not start; the others were left alone"));
+        supervisor->rolling = NOT_ROLLING;
+    }
+}
+
+/* --- reloading --- */
+
+/* A child that was out of service may be well with other settings. */
+static void retry_failed(struct child *child)
+{
+    if (child_state(child) == PROCESS_FAILED || child_state(child) == PROCESS_BACKING_OFF)
+        child_start(child);
+}
+
+static void reload(struct supervisor *supervisor)
+{
+    const struct supervisor_options *options = supervisor->options;
+    uint64_t workers = options->config->workers;
+    if (supervisor->phase != PHASE_RUNNING)
+        return;
+    if (supervisor->announced)
+        notify_reloading();
+    if (reload_config(options->config, options->argc, options->argv) == 0) {
+        log_set_level((enum log_level)options->config->log_level);
+        send_config(supervisor, supervisor->hub, "config", "");
+        retry_failed(supervisor->hub);
+        for (unsigned slot = 0; slot < supervisor->workers_wanted; slot++) {
+            send_config(supervisor, supervisor->workers[slot], "config", "");
+            retry_failed(supervisor->workers[slot]);
+        }
+        /* Only a changed setting takes back what an operator has scaled. */
+        if (options->config->workers != workers)
+            scale(supervisor, (unsigned)options->config->workers);
+    }
+    child_send(supervisor->hub, "reload", NULL);
+    if (supervisor->announced)
+        notify_ready();
+}
+
+/* --- stopping --- */
+
+static void stop(struct supervisor *supervisor, const char *signal_name)
+{
+    if (supervisor->phase == PHASE_OVER)
+        return;
+    supervisor->phase = supervisor->phase == PHASE_RUNNING ? PHASE_STOPPING : PHASE_KILLING;
+    log_info(supervisor->phase == PHASE_STOPPING ? "broker.stopping" : "broker.killing",
+             LOG_TEXT("signal", signal_name));
+    notify_stopping();
+    reconcile(supervisor);
+}
+
+static bool all_workers_are(const struct supervisor *supervisor, unsigned count, enum process_state state)
+{
+    for (unsigned slot = 0; slot < count; slot++)
+        if (supervisor->workers[slot] != NULL && child_state(supervisor->workers[slot]) != state)
+            return false;
+    return true;
+}
+
+static void close_handles(struct supervisor *supervisor)
+{
+    supervisor->phase = PHASE_OVER;
+    for (size_t i = 0; i < ARRAY_LENGTH(signals); i++)
+        uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
+    if (supervisor->hub != NULL)
+        child_close(supervisor->hub);
+    for (unsigned slot = 0; slot < supervisor->options->workers_max; slot++)
+        if (supervisor->workers[slot] != NULL)
+            child_close(supervisor->workers[slot]);
+}
+
+/* --- what is, and what should be --- */
+
+static bool is_wanted(const struct supervisor *supervisor, const struct child *child)
+{
+    if (child == supervisor->hub)
+        return supervisor->phase == PHASE_RUNNING ||
+               (supervisor->phase == PHASE_STOPPING &&
+                !all_workers_are(supervisor, supervisor->options->workers_max, PROCESS_STOPPED));
+    return supervisor->phase == PHASE_RUNNING && (unsigned)child_slot(child) < supervisor->workers_wanted;
+}
+
+static void apply(struct supervisor *supervisor, struct child *child)
+{
+    if (child == NULL)
+        return;
+    if (is_wanted(supervisor, child)) {
+        if (child_state(child) == PROCESS_STOPPED)
+            child_start(child);
+    } else if (supervisor->phase == PHASE_KILLING) {
+        child_kill(child);
+    } else {
+        child_stop(child);
+    }
+}
+
+static void announce(struct supervisor *supervisor)
+{
+    if (supervisor->announced || supervisor->phase != PHASE_RUNNING || child_state(supervisor->hub) != PROCESS_READY ||
+        !all_workers_are(supervisor, supervisor->workers_wanted, PROCESS_READY))
+        return;
+    supervisor->announced = true;
+    notify_ready();
+    log_info("broker.ready", LOG_U64("workers", supervisor->workers_wanted),
+             LOG_TEXT("run_dir", supervisor->options->config->run_dir));
+}
+
+/* Starting and stopping changes states, which calls this again: those calls are turned into another round. */
+static void reconcile(struct supervisor *supervisor)
+{
+    supervisor->again = true;
+    if (supervisor->reconciling)
+        return;
+    supervisor->reconciling = true;
+    while (supervisor->again && supervisor->phase != PHASE_OVER) {
+        supervisor->again = false;
+        send_slots(supervisor, false);
+        apply(supervisor, supervisor->hub);
+        for (unsigned slot = 0; slot < supervisor->options->workers_max; slot++)
+            apply(supervisor, supervisor->workers[slot]);
+        announce(supervisor);
+        if (supervisor->phase != PHASE_RUNNING && child_state(supervisor->hub) == PROCESS_STOPPED &&
+            all_workers_are(supervisor, supervisor->options->workers_max, PROCESS_STOPPED))
+            close_handles(supervisor);
+    }
+    supervisor->reconciling = false;
+}
+
+static void on_state(void *user, struct child *child)
+{
+    struct supervisor *supervisor = user;
+    if (supervisor->phase != PHASE_RUNNING && child_state(child) == PROCESS_KILLING)
+        supervisor->killed = true;
+    roll_on_state(supervisor, child);
+    reconcile(supervisor);
+}
+
+/* --- what the hub and signals say --- */
+
+static void on_message(void *user, struct child *child, const char *word, const char *argument)
+{
+    struct supervisor *supervisor = user;
+    if (child != supervisor->hub) {
+        log_warn("child.unknown_word", LOG_TEXT("child", child_name(child)), LOG_TEXT("word", word));
+    } else if (strcmp(word, "scale") == 0) {
+        char *end;
+        errno = 0;
+        unsigned long workers = strtoul(argument, &end, 10);
+        bool whole = argument[0] >= '0' && argument[0] <= '9' && *end == '\0' && errno == 0;
+        scale(supervisor, whole && workers <= UINT_MAX ? (unsigned)workers : 0);
+    } else if (strcmp(word, "roll") == 0) {
+        roll(supervisor);
+    } else if (strcmp(word, "reload") == 0) {
+        reload(supervisor);
+    } else {
+        log_warn("child.unknown_word", LOG_TEXT("child", child_name(child)), LOG_TEXT("word", word));
+    }
+}
+
+static const struct child_handlers child_handlers = {
+    .on_spawned = on_spawned, .on_state = on_state, .on_message = on_message};
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct supervisor *supervisor = handle->data;
+    if (number == SIGTERM || number == SIGINT)
+        stop(supervisor, sigabbrev_np(number));
+    else if (number == SIGHUP)
+        reload(supervisor);
+    else if (number == SIGUSR2)
+        roll(supervisor);
+    else if (number == SIGTTIN)
+        scale(supervisor, supervisor->workers_wanted + 1);
+    else
+        scale(supervisor, supervisor->workers_wanted - 1);
+}
+
+/* --- begin and end --- */
+
+static void start(struct supervisor *supervisor)
+{
+    struct child_options hub = {.program = supervisor->options->programs->hub,
+                                .environment = supervisor->options->programs->environment,
+                                .handlers = &child_handlers,
+                                .user = supervisor,
+                                .slot = HUB_SLOT,
+                                .stop_ms = HUB_STOP_MS,
+                                .retry_ms = HUB_RETRY_MS};
+    for (size_t i = 0; i < ARRAY_LENGTH(signals); i++) {
+        uv_signal_init(&supervisor->loop, &supervisor->signals[i]);
+        supervisor->signals[i].data = supervisor;
+        uv_signal_start(&supervisor->signals[i], on_signal, signals[i]);
+    }
+    supervisor->workers_wanted = (unsigned)supervisor->options->config->workers;
+    supervisor->hub = child_open(&supervisor->loop, &hub);
+    if (supervisor->hub != NULL && open_workers(supervisor, supervisor->workers_wanted)) {
+        reconcile(supervisor);
+    } else {
+        log_error("broker.not_started", LOG_TEXT("error", strerror(ENOMEM)));
+        supervisor->killed = true;
+        close_handles(supervisor);
+    }
+}
+
+int supervisor_run(const struct supervisor_options *options)
+{
+    assert(options->config->workers >= 1 && options->config->workers <= options->workers_max);
+    struct supervisor supervisor = {.options = options, .rolling = NOT_ROLLING};
+    int result = 1;
+    supervisor.workers = calloc(options->workers_max, sizeof(*supervisor.workers));
+    if (supervisor.workers == NULL || uv_loop_init(&supervisor.loop) != 0) {
+        log_error("broker.not_started", LOG_TEXT("error", strerror(errno)));
+        goto free_workers;
+    }
+    buf_init(&supervisor.slots, SLOTS_TEXT_MAX);
+    start(&supervisor);
+    uv_run(&supervisor.loop, UV_RUN_DEFAULT);
+    result = supervisor.killed ? 1 : 0;
+    log_info("broker.stopped", LOG_I64("exit_code", result));
+    buf_fini(&supervisor.slots);
+    uv_loop_close(&supervisor.loop);
+free_workers:
+    free(supervisor.workers);
+    return result;
+}
