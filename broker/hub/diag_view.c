@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* The answers of the diagnostics socket, made from the table: what is told is what is, also when the worker that wrote it
+ * hangs or is dead. Rows are found through the roster, since the hub knows which are in use; a row that is being written
+ * at the moment is left out of a list, and comes with the next page or question.
+ *
+ * A list is answered in pages, by row number, so that one question costs a bounded time, whoever asks.
+ */
+#include "broker/hub/diag_view.h"
+
+#include "common/clock.h"
+#include "common/row_view.h"
+
+#include <string.h>
+#include <unistd.h>
+
+enum { BEAT_STALE_MS = 10000 };
+
+static json_t *text_or_null(const char *text)
+{
+    return text && text[0] ? json_string(text) : json_null();
+}
+
+static json_t *time_or_null(uint64_t ms)
+{
+    return ms ? json_integer((json_int_t)ms) : json_null();
+}
+
+json_t *diag_view_ping(const struct diag_facts *facts)
+{
+    return json_pack("{s:I, s:s, s:s, s:I}", "pid", (json_int_t)getpid(), "version", MCP_BROKER_VERSION, "instance",
+                     facts->instance, "startedAt", (json_int_t)facts->started_ms);
+}
+
+/* {"listening": 12, …}: states that some server is in. */
+static json_t *count_states(const struct table *table, const struct roster *roster, uint64_t *unpublished)
+{
+    uint64_t counts[STATE_COUNT] = {0};
+    struct row value;
+    *unpublished = 0;
+    for (uint32_t row = 0; row < roster_end(roster); row++) {
+        if (!roster_def(roster, row))
+            continue;
+        if (table_row_read(table, row, &value) == 0 && value.state < STATE_COUNT)
+            counts[value.state]++;
+        for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+            *unpublished += table_generation(table, row, kind) > table_published(table, row, kind) ? 1 : 0;
+    }
+    json_t *states = json_object();
+    for (unsigned state = STATE_NONE + 1; state < STATE_COUNT; state++) {
+        if (counts[state] > 0)
+            (void)!json_object_set_new(states, state_name(state), json_integer((json_int_t)counts[state]));
+    }
+    return states;
+}
+
+static unsigned count_running(const struct table *table)
+{
+    unsigned running = 0;
+    uint64_t now = clock_wall_ms();
+    for (int i = 0; i < table_slot_count(table); i++) {
+        struct slot slot;
+        table_slot_read(table, i, &slot);
+        running += slot.pid != 0 && slot.heartbeat_ms + BEAT_STALE_MS > now ? 1 : 0;
+    }
+    return running;
+}
+
+static json_t *file_view(const struct diag_facts *facts)
+{
+    if (!facts->file_path)
+        return json_null();
+    return json_pack("{s:s, s:o, s:o, s:I}", "path", facts->file_path, "readAt", time_or_null(facts->file_read_ms),
+                     "error", text_or_null(facts->file_error), "leftOut", (json_int_t)facts->file_left_out);
+}
+
+json_t *diag_view_status(const struct diag_facts *facts, const struct table *table, const struct roster *roster)
+{
+    uint64_t unpublished;
+    json_t *states = count_states(table, roster, &unpublished);
+    return json_pack("{s:s, s:s, s:I, s:I, s:o, s:I, s:{s:i, s:I}, s:{s:s, s:o}, s:o}",               //
+                     "version", MCP_BROKER_VERSION,                                                   //
+                     "instance", facts->instance,                                                     //
+                     "startedAt", (json_int_t)facts->started_ms,                                      //
+                     "total", (json_int_t)roster_count(roster),                                       //
+                     "servers", states,                                                               //
+                     "unpublished", (json_int_t)unpublished,                                          //
+                     "workers", "running", (int)count_running(table),                                 //
+                     "configured", (json_int_t)facts->workers_configured,                             //
+                     "redis", "state", facts->redis_state, "error", text_or_null(facts->redis_error), //
+                     "serversFile", file_view(facts));
+}
+
+json_t *diag_view_workers(const struct table *table, const struct assign *assign)
+{
+    json_t *workers = json_array();
+    for (int i = 0; i < table_slot_count(table); i++) {
+        struct slot slot;
+        table_slot_read(table, i, &slot);
+        json_t *view = slot.pid != 0 || assign_is_in_service(assign, i) ? slot_view(table, i) : NULL;
+        if (view)
+            (void)!json_array_append_new(workers, view);
+    }
+    json_t *hub = slot_view(table, TABLE_HUB);
+    return json_pack("{s:o, s:o}", "hub", hub ? hub : json_null(), "workers", workers);
+}
+
+/* --- states --- */
+
+/* An integer from 0 to `max`, or -1 when it is absent or null. False: anything else. */
+static bool read_number(const json_t *args, const char *key, json_int_t max, json_int_t *out)
+{
+    const json_t *value = json_object_get(args, key);
+    *out = -1;
+    if (!value || json_is_null(value))
+        return true;
+    *out = json_integer_value(value);
+    return json_is_integer(value) && *out >= 0 && *out <= max;
+}
+
+static bool read_text(const json_t *args, const char *key, const char **out)
+{
+    const json_t *value = json_object_get(args, key);
+    *out = json_string_value(value);
+    return !value || json_is_null(value) || *out;
+}
+
+struct page {
+    struct row_filter filter;
+    json_int_t after; /* a row, or -1 */
+    json_int_t limit;
+};
+
+/* NULL, or what is wrong. */
+static const char *read_page(const struct table *table, const json_t *args, struct page *out)
+{
+    json_int_t worker;
+    const char *state;
+    enum state wanted;
+    if (!read_number(args, "worker", table_slot_count(table) - 1, &worker))
+        return "worker: the number of a worker";
+    if (!read_number(args, "after", UINT32_MAX, &out->after))
+        return "after: what `next` of the page before says";
+    if (!read_number(args, "limit", QUESTION_PAGE, &out->limit) || out->limit == 0)
+        return "limit: a number from 1 to 1000";
+    if (!read_text(args, "workspaceId", &out->filter.workspace_id))
+        return "workspaceId: a text";
+    if (!read_text(args, "state", &state) || (state && !state_from_name(state, &wanted)))
+        return "state: the name of a state";
+    out->filter.worker = (int)worker;
+    out->filter.state = state ? (int)wanted : -1;
+    if (out->limit < 0)
+        out->limit = QUESTION_PAGE;
+    return NULL;
+}
+
+json_t *diag_view_states(const struct table *table, const struct roster *roster, const json_t *args, const char **why)
+{
+    struct page page;
+    *why = read_page(table, args, &page);
+    if (*why)
+        return NULL;
+    json_t *servers = json_array();
+    json_t *next = NULL;
+    for (json_int_t row = page.after + 1; row < roster_end(roster); row++) {
+        if (!roster_def(roster, (uint32_t)row) || !row_filter_matches(&page.filter, table, (uint32_t)row))
+            continue;
+        if (json_array_size(servers) == (size_t)page.limit) {
+            next = json_integer(page.after);
+            break;
+        }
+        json_t *view = row_view(table, (uint32_t)row, false);
+        page.after = row;
+        if (view)
+            (void)!json_array_append_new(servers, view);
+    }
+    return json_pack("{s:o, s:o}", "servers", servers, "next", next ? next : json_null());
+}
+
+/* --- one server --- */
+
+json_t *diag_view_show(const struct table *table, uint32_t row)
+{
+    return row_view(table, row, true);
+}
+
+json_t *diag_view_brief(const struct table *table, const struct roster *roster, uint32_t row)
+{
+    struct row value;
+    unsigned state = table_row_read(table, row, &value) == 0 ? value.state : STATE_COUNT;
+    return json_pack("{s:s, s:s}", "serverId", roster_def(roster, row)->id, "state", state_name(state));
+}
+
+bool diag_view_verdict(const struct row *row, enum question_error *error)
+{
+    switch ((enum state)row->state) {
+    case STATE_LISTENING:
+    case STATE_POLLING:
+    case STATE_DISABLED:
+        *error = QUESTION_OK;
+        return true;
+    case STATE_UNSUPPORTED:
+        *error = QUESTION_UNSUPPORTED;
+        return true;
+    case STATE_UNAUTHORIZED:
+        *error = QUESTION_UNAUTHORIZED;
+        return true;
+    case STATE_REFUSED:
+        *error = QUESTION_REFUSED;
+        return true;
+    case STATE_BACKOFF:
+    case STATE_FAILED:
+        *error = QUESTION_FAILED;
+        return true;
+    case STATE_QUEUED: /* with an error: not just on its way, but out of room */
+        *error = QUESTION_LIMIT;
+        return row->last_error[0] != '\0';
+    case STATE_NONE:
+    case STATE_CONNECTING:
+    case STATE_COUNT:
+        break;
+    }
+    return false;
+}

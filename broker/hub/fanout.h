@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Events to local subscribers, over nng pub on events.sock. */
+#ifndef HUB_FANOUT_H
+#define HUB_FANOUT_H
+
+#include "common/compiler.h"
+
+#include <stddef.h>
+
+struct fanout;
+
+/* 0 or a negative errno, which has been logged. */
+MUST_CHECK int fanout_open(const char *run_dir, struct fanout **out);
+
+/* Sends topic and map as event_write_local made them. A subscriber that does not keep up misses it: that is nng's way,
+ * and it slows nobody else down. */
+void fanout_send(struct fanout *fanout, const void *bytes, size_t size);
+
+/* NULL does nothing. */
+void fanout_close(struct fanout *fanout);
+
+#endif

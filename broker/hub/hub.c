@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+/* Puts the parts of the hub together, and takes them apart again. It owns all of them; they know each other only as far
+ * as the list in the README goes downwards, and what comes back up comes through the callbacks here:
+ *
+ *   bells ──▶ relay ──▶ redis_link, fanout        a change goes out
+ *     └─────▶ diag                                a verdict for who waits
+ *   redis_link ──▶ relay                          answers, and other machines' events
+ *   servers_source ──▶ watchlist                  another servers file
+ *
+ * It decides nothing about servers or events itself. Stopping is bounded: what Redis does not take in time is still owed
+ * in table and registry, and goes out after the next start.
+ */
+#include "broker/hub/hub.h"
+
+#include "broker/hub/assign.h"
+#include "broker/hub/assignments.h"
+#include "broker/hub/bells.h"
+#include "broker/hub/diag.h"
+#include "broker/hub/fanout.h"
+#include "broker/hub/levels.h"
+#include "broker/hub/pulse.h"
+#include "broker/hub/redis_link.h"
+#include "broker/hub/registry.h"
+#include "broker/hub/relay.h"
+#include "broker/hub/roster.h"
+#include "broker/hub/servers_source.h"
+#include "broker/hub/watchlist.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/paths.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STOP_LOOK_MS = 20, STOP_AFTER_MS = 2000, SLOTS_MAX = 256 };
+
+struct hub {
+    struct hub_options options;
+    uv_loop_t *loop;
+    uint64_t started_ms;
+    struct table *table;
+    struct registry *registry;
+    struct roster *roster;
+    struct watchlist *watchlist;
+    struct servers_source *source; /* NULL: no servers file */
+    struct fanout *fanout;
+    struct redis_link *redis; /* NULL: local only */
+    struct relay *relay;
+    struct levels *levels;
+    struct bells *bells;
+    struct assignments *assignments;
+    struct diag *diag;
+    struct pulse *pulse;
+    uv_timer_t *stop_timer; /* freed by its close callback */
+    bool stopping;
+    uint64_t stop_by_ms;
+    bool seen_slots[SLOTS_MAX]; /* were in service since this process has started */
+};
+
+/* --- what the parts tell each other --- */
+
+static void on_bell_item(void *user, const struct bell_item *item)
+{
+    struct hub *hub = user;
+    if (item->type < KIND_COUNT) {
+        relay_ring(hub->relay, item->row, (enum kind)item->type, item->diff);
+    } else {
+        relay_ring_status(hub->relay, item->row);
+        diag_state_changed(hub->diag, item->row);
+    }
+}
+
+static void on_gap(void *user)
+{
+    struct hub *hub = user;
+    relay_sweep(hub->relay, RELAY_SWEEP_DIRTY);
+}
+
+static int publish(void *user, unsigned type, const void *payload, size_t size, uint32_t ticket)
+{
+    struct hub *hub = user;
+    return redis_link_publish(hub->redis, type, payload, size, ticket);
+}
+
+static void fan_out(void *user, const void *bytes, size_t size)
+{
+    struct hub *hub = user;
+    fanout_send(hub->fanout, bytes, size);
+}
+
+static void on_redis_up(void *user)
+{
+    struct hub *hub = user;
+    relay_sweep(hub->relay, RELAY_SWEEP_ALL);
+}
+
+static void on_redis_reply(void *user, uint32_t ticket, enum redis_conn_reply reply)
+{
+    struct hub *hub = user;
+    relay_answered(hub->relay, ticket, reply == REDIS_CONN_DONE ? RELAY_DONE : RELAY_FAILED);
+}
+
+static void on_redis_message(void *user, unsigned type, const void *payload, size_t size)
+{
+    struct hub *hub = user;
+    relay_foreign(hub->relay, type, payload, size);
+}
+
+static void on_servers(void *user, struct servers_file *file)
+{
+    struct hub *hub = user;
+    watchlist_apply_file(hub->watchlist, file);
+}
+
+static void on_second(void *user)
+{
+    struct hub *hub = user;
+    bells_check_tails(hub->bells);
+    relay_tick(hub->relay);
+    levels_tick(hub->levels);
+    assign_check_gone(watchlist_assign(hub->watchlist));
+}
+
+static const char *redis_state(const struct hub *hub)
+{
+    if (!hub->redis)
+        return "off";
+    if (!redis_link_is_up(hub->redis))
+        return "down";
+    return redis_link_is_subscribed(hub->redis) ? "up" : "connecting";
+}
+
+/* Workers that there should be: those in service, and those taken out of it because they would not live (one that was
+ * scaled away has left its slot in order). */
+static uint64_t count_configured(const struct hub *hub)
+{
+    uint64_t configured = 0;
+    for (int i = 0; i < SLOTS_MAX && i < table_slot_count(hub->table); i++) {
+        struct slot slot;
+        table_slot_read(hub->table, i, &slot);
+        bool is_expected = assign_is_in_service(watchlist_assign(hub->watchlist), i) || slot.pid != 0;
+        configured += hub->seen_slots[i] && is_expected ? 1 : 0;
+    }
+    return configured;
+}
+
+static void get_facts(void *user, struct diag_facts *out)
+{
+    const struct hub *hub = user;
+    *out = (struct diag_facts){
+        .instance = registry_instance(hub->registry),
+        .started_ms = hub->started_ms,
+        .workers_configured = count_configured(hub),
+        .redis_state = redis_state(hub),
+        .redis_error = hub->redis ? redis_link_error(hub->redis) : NULL,
+    };
+    if (hub->source) {
+        out->file_path = servers_source_path(hub->source);
+        out->file_read_ms = servers_source_read_ms(hub->source);
+        out->file_error = servers_source_error(hub->source);
+        out->file_left_out = watchlist_left_out(hub->watchlist);
+    }
+}
+
+static uint64_t get_connect_timeout_ms(void *user)
+{
+    const struct hub *hub = user;
+    return hub->options.config->connect_timeout;
+}
+
+static int ask_supervisor(void *user, const char *word, const char *argument)
+{
+    const struct hub *hub = user;
+    return hub->options.tell_supervisor(hub->options.user, word, argument);
+}
+
+/* --- setting up --- */
+
+static int open_storage(struct hub *hub)
+{
+    const struct config *config = hub->options.config;
+    char table_error[TABLE_ERROR_SIZE], registry_error[REGISTRY_ERROR_SIZE];
+    int result = table_open(config->run_dir, TABLE_READ_WRITE, &hub->table, table_error);
+    if (result != 0) {
+        log_error("table.open", LOG_TEXT("error", table_error));
+        return result < 0 ? result : -EPROTO;
+    }
+    result = registry_open(config->state_dir, &hub->registry, registry_error);
+    if (result != 0)
+        log_error("registry.open", LOG_TEXT("error", registry_error));
+    return result;
+}
+
+/* Finds out which servers there are, and gives each its row. */
+static int load_servers(struct hub *hub)
+{
+    const struct config *config = hub->options.config;
+    int result = roster_create(table_capacity(hub->table), &hub->roster);
+    if (result == 0)
+        result = watchlist_create(hub->table, hub->roster, hub->registry, &hub->watchlist);
+    if (result == 0)
+        result = watchlist_load(hub->watchlist);
+    if (result == 0 && config->servers)
+        result = servers_source_open(hub->loop, config->servers, on_servers, hub, &hub->source);
+    if (result != 0)
+        return result;
+    if (hub->source)
+        servers_source_read(hub->source);
+    watchlist_loaded(hub->watchlist);
+    return 0;
+}
+
+static int open_redis(struct hub *hub)
+{
+    const struct config *config = hub->options.config;
+    static const struct redis_link_handlers handlers = {
+        .on_up = on_redis_up, .on_reply = on_redis_reply, .on_message = on_redis_message};
+    struct redis_url url;
+    char why[REDIS_URL_WHY_SIZE];
+    if (!config->redis || !config->redis[0])
+        return 0;
+    int result = redis_url_parse(config->redis, &url, why);
+    if (result != 0) {
+        log_error("redis.url", LOG_TEXT("flag", "--redis"), LOG_TEXT("problem", result > 0 ? why : "no memory"));
+        return result > 0 ? HUB_MISCONFIGURED : result;
+    }
+    result = redis_link_open(hub->loop, &url, config->channel_prefix, &handlers, hub, &hub->redis);
+    redis_url_fini(&url);
+    return result;
+}
+
+static int open_relay(struct hub *hub)
+{
+    const struct relay_options options = {
+        .table = hub->table,
+        .roster = hub->roster,
+        .sinks = {.publish = hub->redis ? publish : NULL, .fan_out = fan_out, .user = hub},
+        .status_events = hub->options.config->status_events,
+    };
+    int result = relay_open(hub->loop, &options, &hub->relay);
+    if (result == 0)
+        result = levels_open(hub->loop, hub->table, hub->roster, hub->registry, &hub->levels);
+    if (result != 0)
+        log_error("hub.memory", LOG_TEXT("error", strerror(-result)));
+    return result;
+}
+
+/* The doors, last: whoever comes in finds everything there. */
+static int open_sockets(struct hub *hub)
+{
+    const char *run_dir = hub->options.config->run_dir;
+    static const struct bells_handlers bells = {.on_item = on_bell_item, .on_gap = on_gap};
+    const struct assignments_options assignments = {
+        .run_dir = run_dir, .table = hub->table, .assign = watchlist_assign(hub->watchlist), .roster = hub->roster};
+    const struct diag_options diag = {
+        .run_dir = run_dir,
+        .table = hub->table,
+        .roster = hub->roster,
+        .watchlist = hub->watchlist,
+        .get_facts = get_facts,
+        .get_connect_timeout_ms = get_connect_timeout_ms,
+        .ask_supervisor = ask_supervisor,
+        .user = hub,
+    };
+    int result = diag_open(hub->loop, &diag, &hub->diag);
+    if (result == 0)
+        result = bells_open(hub->loop, run_dir, hub->table, &bells, hub, &hub->bells);
+    if (result == 0)
+        result = assignments_open(hub->loop, &assignments, &hub->assignments);
+    if (result == 0)
+        result = pulse_start(hub->loop, hub->table, hub->options.start_count, on_second, hub, &hub->pulse);
+    return result;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+/* In reverse; for a hub that is half set up, too. */
+static void destroy(struct hub *hub)
+{
+    uv_close((uv_handle_t *)hub->stop_timer, on_closed);
+    pulse_cancel(hub->pulse);
+    assignments_close(hub->assignments);
+    bells_close(hub->bells);
+    diag_close(hub->diag);
+    levels_close(hub->levels);
+    redis_link_close(hub->redis);
+    relay_close(hub->relay);
+    fanout_close(hub->fanout);
+    servers_source_close(hub->source);
+    watchlist_destroy(hub->watchlist);
+    roster_destroy(hub->roster);
+    registry_close(hub->registry);
+    table_close(hub->table);
+    free(hub);
+}
+
+int hub_open(uv_loop_t *loop, const struct hub_options *options, struct hub **out)
+{
+    struct hub *hub = calloc(1, sizeof(*hub));
+    uv_timer_t *stop_timer = calloc(1, sizeof(*stop_timer));
+    if (!hub || !stop_timer) {
+        free(hub);
+        free(stop_timer);
+        return -ENOMEM;
+    }
+    uv_timer_init(loop, stop_timer);
+    stop_timer->data = hub;
+    hub->stop_timer = stop_timer;
+    hub->options = *options;
+    hub->loop = loop;
+    hub->started_ms = clock_wall_ms();
+    int result = open_storage(hub);
+    if (result == 0)
+        result = load_servers(hub);
+    if (result == 0)
+        result = fanout_open(options->config->run_dir, &hub->fanout);
+    if (result == 0)
+        result = open_redis(hub);
+    if (result == 0)
+        result = open_relay(hub);
+    if (result == 0)
+        result = open_sockets(hub);
+    if (result != 0) {
+        destroy(hub);
+        return result;
+    }
+    relay_sweep(hub->relay, RELAY_SWEEP_ALL);
+    log_info("hub.open", LOG_U64("servers", roster_count(hub->roster)), LOG_TEXT("redis", redis_state(hub)));
+    *out = hub;
+    return 0;
+}
+
+/* --- what the supervisor says --- */
+
+void hub_set_slots(struct hub *hub, const int *slots, size_t count)
+{
+    log_info("hub.slots", LOG_U64("in_service", count));
+    for (size_t i = 0; i < count; i++) {
+        if (slots[i] >= 0 && slots[i] < SLOTS_MAX)
+            hub->seen_slots[slots[i]] = true;
+    }
+    assign_set_slots(watchlist_assign(hub->watchlist), slots, count);
+}
+
+void hub_reload(struct hub *hub)
+{
+    if (hub->source && !hub->stopping)
+        servers_source_reload(hub->source);
+}
+
+void hub_configure(struct hub *hub)
+{
+    relay_set_status_events(hub->relay, hub->options.config->status_events);
+}
+
+static void on_stop_look(uv_timer_t *timer)
+{
+    struct hub *hub = timer->data;
+    if (!relay_is_settled(hub->relay) && clock_mono_ms() < hub->stop_by_ms)
+        return;
+    if (levels_flush(hub->levels) != 0)
+        log_error("hub.flush", LOG_TEXT("then", "what was not stored counts as changed after a loss of the table"));
+    void (*on_stopped)(void *user) = hub->options.on_stopped;
+    void *user = hub->options.user;
+    destroy(hub);
+    on_stopped(user);
+}
+
+void hub_stop(struct hub *hub)
+{
+    if (hub->stopping)
+        return;
+    hub->stopping = true;
+    diag_stop(hub->diag);
+    servers_source_close(hub->source);
+    hub->source = NULL;
+    hub->stop_by_ms = clock_mono_ms() + STOP_AFTER_MS;
+    relay_sweep(hub->relay, RELAY_SWEEP_ALL);
+    uv_timer_start(hub->stop_timer, on_stop_look, STOP_LOOK_MS, STOP_LOOK_MS);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* Publishing and subscribing need two connections (a subscribed one takes no other command), and the two are one
+ * matter: to the same Redis, with the same channels. This file knows the channels' names; redis_conn knows how to keep
+ * a connection up; what to publish, and what becomes of an answer, is the relay's.
+ *
+ * The connections are independent: when only the subscription is lost, events still go out, and what other machines
+ * publish meanwhile is lost to local subscribers, as with any Redis subscription.
+ */
+#include "broker/hub/redis_link.h"
+
+#include "common/event.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct redis_link {
+    struct redis_url url;
+    struct redis_link_handlers handlers;
+    void *user;
+    struct redis_conn *commands;
+    struct redis_conn *events;
+    char *channels[EVENT_TYPES];
+};
+
+static void on_commands_ready(void *user)
+{
+    struct redis_link *link = user;
+    link->handlers.on_up(link->user);
+}
+
+static void on_commands_reply(void *user, uint32_t ticket, enum redis_conn_reply reply)
+{
+    struct redis_link *link = user;
+    link->handlers.on_reply(link->user, ticket, reply);
+}
+
+static void on_events_ready(void *user)
+{
+    struct redis_link *link = user;
+    for (unsigned type = 0; type < EVENT_TYPES; type++) {
+        if (redis_conn_subscribe(link->events, link->channels[type]) != 0)
+            log_error("redis.subscribe", LOG_TEXT("channel", link->channels[type]), LOG_TEXT("error", "no memory"));
+    }
+}
+
+static void on_events_message(void *user, const char *channel, const void *payload, size_t size)
+{
+    struct redis_link *link = user;
+    for (unsigned type = 0; type < EVENT_TYPES; type++) {
+        if (strcmp(channel, link->channels[type]) == 0) {
+            link->handlers.on_message(link->user, type, payload, size);
+            return;
+        }
+    }
+}
+
+static int name_channels(struct redis_link *link, const char *prefix)
+{
+    for (unsigned type = 0; type < EVENT_TYPES; type++) {
+        const char *name = event_channel(type);
+        size_t size = strlen(prefix) + strlen(name) + 1;
+        link->channels[type] = malloc(size);
+        if (!link->channels[type])
+            return -ENOMEM;
+        snprintf(link->channels[type], size, "%s%s", prefix, name);
+    }
+    return 0;
+}
+
+int redis_link_open(uv_loop_t *loop, struct redis_url *url, const char *channel_prefix,
+                    const struct redis_link_handlers *handlers, void *user, struct redis_link **out)
+{
+    struct redis_link *link = calloc(1, sizeof(*link));
+    if (!link)
+        return -ENOMEM;
+    link->handlers = *handlers;
+    link->user = user;
+    int result = name_channels(link, channel_prefix);
+    if (result != 0)
+        goto destroy;
+    const struct redis_conn_options commands = {
+        .url = &link->url,
+        .name = "commands",
+        .handlers = {.on_ready = on_commands_ready, .on_reply = on_commands_reply},
+        .user = link,
+    };
+    result = redis_conn_open(loop, &commands, &link->commands);
+    if (result != 0)
+        goto destroy;
+    const struct redis_conn_options events = {
+        .url = &link->url,
+        .name = "events",
+        .handlers = {.on_ready = on_events_ready, .on_message = on_events_message},
+        .user = link,
+    };
+    result = redis_conn_open(loop, &events, &link->events);
+    if (result != 0)
+        goto destroy;
+    link->url = *url;
+    *url = (struct redis_url){0};
+    *out = link;
+    return 0;
+
+destroy:
+    redis_link_close(link);
+    return result;
+}
+
+int redis_link_publish(struct redis_link *link, unsigned type, const void *payload, size_t size, uint32_t ticket)
+{
+    return redis_conn_publish(link->commands, link->channels[type], payload, size, ticket);
+}
+
+bool redis_link_is_up(const struct redis_link *link)
+{
+    return redis_conn_is_ready(link->commands);
+}
+
+bool redis_link_is_subscribed(const struct redis_link *link)
+{
+    return redis_conn_subscriptions(link->events) == EVENT_TYPES;
+}
+
+const char *redis_link_error(const struct redis_link *link)
+{
+    const char *error = redis_conn_error(link->commands);
+    return error[0] ? error : redis_conn_error(link->events);
+}
+
+void redis_link_close(struct redis_link *link)
+{
+    if (!link)
+        return;
+    redis_conn_close(link->commands);
+    redis_conn_close(link->events);
+    for (unsigned type = 0; type < EVENT_TYPES; type++)
+        free(link->channels[type]);
+    redis_url_fini(&link->url);
+    free(link);
+}

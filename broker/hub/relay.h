@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* Tells everybody what has changed, and loses none of it. The truth is the table: a row's list of a kind whose generation
+ * is ahead of its `published` owes an event, and stays owed until Redis has answered. Bells, gaps, reconnects and timers
+ * are only occasions to look.
+ *
+ * Where events go is the owner's to say (struct relay_sinks). Loop thread only. */
+#ifndef HUB_RELAY_H
+#define HUB_RELAY_H
+
+#include "broker/hub/roster.h"
+#include "common/compiler.h"
+#include "common/names.h"
+#include "common/table.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+enum { RELAY_WINDOW = 4096, RELAY_WINDOW_BYTES = 64 * 1024 * 1024 }; /* of events without an answer yet */
+
+/* Neither may call the relay. */
+struct relay_sinks {
+    /* To all machines: 0 and relay_answered will be called, or 1: not now, relay_sweep when it is possible again. NULL
+     * where no Redis is configured: then an event is published when it has gone to local subscribers. */
+    int (*publish)(void *user, unsigned type, const void *payload, size_t size, uint32_t ticket);
+    /* To local subscribers: topic and map. */
+    void (*fan_out)(void *user, const void *bytes, size_t size);
+    void *user;
+};
+
+struct relay_options {
+    struct table *table;
+    struct roster *roster;
+    struct relay_sinks sinks;
+    bool status_events; /* publish changes of state, too */
+};
+
+enum relay_sweep { RELAY_SWEEP_DIRTY, RELAY_SWEEP_ALL };
+enum relay_answer { RELAY_DONE, RELAY_FAILED };
+
+struct relay;
+
+/* 0 or -ENOMEM. Sweeps nothing by itself before relay_tick or relay_sweep. */
+MUST_CHECK int relay_open(uv_loop_t *loop, const struct relay_options *options, struct relay **out);
+void relay_close(struct relay *relay);
+
+/* A bell: the row's list of `kind` has changed. `diff` as in struct event, or NULL. */
+void relay_ring(struct relay *relay, uint32_t row, enum kind kind, const json_t *diff);
+
+/* A bell: the row's state has changed. Told as it is now; best effort. */
+void relay_ring_status(struct relay *relay, uint32_t row);
+
+/* Looks at all rows whose dirty bit is set, or at all there are, in slices over the next turns of the loop. */
+void relay_sweep(struct relay *relay, enum relay_sweep which);
+
+/* To be called once a second: the slow sweeps. */
+void relay_tick(struct relay *relay);
+
+/* What became of a publish. */
+void relay_answered(struct relay *relay, uint32_t ticket, enum relay_answer answer);
+
+/* A message came on the channel of `type`: goes to local subscribers if it is an event, and not one's own. */
+void relay_foreign(struct relay *relay, unsigned type, const void *payload, size_t size);
+
+/* No sweep is under way and no answer awaited: what is still owed can't be sent now. */
+bool relay_is_settled(const struct relay *relay);
+
+void relay_set_status_events(struct relay *relay, bool on);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* A row has one writer: the worker that owns it, and the hub while nobody does. This is the hub's part of it: the
+ * first content of a row, the waiting between two workers, the end.
+ *
+ * A row begins with the generation, the published generation and the fingerprint that the registry has: so an event
+ * that was owed when the machine went down is still owed, and a list that changed while everything was down is found
+ * different at the first connect. The count of a list from the registry is shown, but not told in an event
+ * (`current`): it is of the last flush, not of a certain change.
+ *
+ * A row that its last owner left half-written is made whole with what the hub knows; its lists are then unknown, which
+ * counts as changed.
+ */
+#include "broker/hub/rows.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <string.h>
+
+static void write_row(struct table *table, uint32_t row, const struct row *value)
+{
+    if (table_row_is_torn(table, row))
+        table_row_repair(table, row, value);
+    else
+        table_row_write(table, row, value);
+}
+
+static void describe(struct row *value, const struct server_def *def)
+{
+    uint64_t now = clock_wall_ms();
+    uint8_t state = def->enabled ? STATE_QUEUED : STATE_DISABLED;
+    table_text(value->server_id, sizeof(value->server_id), def->id);
+    table_text(value->server_name, sizeof(value->server_name), def->name);
+    table_text(value->workspace_id, sizeof(value->workspace_id), def->workspace_id);
+    table_text(value->user_id, sizeof(value->user_id), def->user_id);
+    table_text(value->last_error, sizeof(value->last_error), "");
+    if (value->state != state)
+        value->state_since_ms = now;
+    value->state = state;
+    value->transport = (uint8_t)def->transport;
+    value->source = (uint8_t)def->source;
+    value->events = def->events;
+    value->connected_since_ms = 0;
+    value->next_attempt_ms = 0;
+    value->attempts = 0;
+    if (value->last_activity_ms == 0)
+        value->last_activity_ms = now;
+}
+
+static int load_lists(struct table *table, struct registry *registry, uint32_t row, const struct server_def *def,
+                      struct row *value)
+{
+    struct registry_memory memory;
+    int result = registry_load_memory(registry, def->id, &memory);
+    if (result < 0)
+        return result;
+    value->era = (uint8_t)memory.era;
+    table_text(value->protocol_version, sizeof(value->protocol_version), memory.protocol_version);
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        struct registry_level level;
+        result = registry_load_level(registry, def->id, kind, &level);
+        if (result < 0)
+            return result;
+        if (level.known)
+            value->lists[kind].fingerprint = level.fingerprint;
+        value->lists[kind].count = level.count;
+        value->lists[kind].changed_ms = level.seen_ms;
+        value->lists[kind].reason = REASON_RECONNECT;
+        table_set_generation(table, row, kind, level.generation);
+        table_set_published(table, row, kind, level.published);
+        if (level.generation > level.published)
+            table_mark_dirty(table, row);
+    }
+    return 0;
+}
+
+int rows_begin(struct table *table, struct registry *registry, uint32_t row, const struct server_def *def)
+{
+    struct row value = {0};
+    uint32_t incarnation;
+    int result = table_row_reserve(table, row);
+    if (result != 0) {
+        log_error("row.reserve", LOG_TEXT("server", def->id), LOG_TEXT("error", strerror(-result)));
+        return result;
+    }
+    result = load_lists(table, registry, row, def, &value);
+    if (result != 0)
+        return result;
+    (void)table_row_owner(table, row, &incarnation);
+    table_row_set_owner(table, row, TABLE_NO_OWNER, incarnation + 1);
+    describe(&value, def);
+    write_row(table, row, &value);
+    return 0;
+}
+
+void rows_rest(struct table *table, uint32_t row, const struct server_def *def)
+{
+    struct row value = {0};
+    if (table_row_is_torn(table, row) || table_row_read(table, row, &value) != 0)
+        value = (struct row){0};
+    describe(&value, def);
+    write_row(table, row, &value);
+}
+
+void rows_clear(struct table *table, uint32_t row)
+{
+    const struct row empty = {0};
+    write_row(table, row, &empty);
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        table_set_generation(table, row, kind, 0);
+        table_set_published(table, row, kind, 0);
+    }
+}
