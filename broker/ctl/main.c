@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* mcp-brokerctl: the operator's command. Asks a running broker over its diagnostics socket, listens to its events, or
+ * reads its table when nothing runs; it changes nothing by itself. Standard output has what was asked for and nothing
+ * else, everything else goes to standard error, and the exit code says which of the two to look at. */
+#include "broker/ctl/commands.h"
+#include "broker/ctl/exit_code.h"
+#include "broker/ctl/options.h"
+#include "broker/ctl/screen.h"
+#include "common/paths.h"
+
+#include <limits.h>
+
+static void print_help(void)
+{
+    fputs("usage: mcp-brokerctl [--run-dir DIR] [--json] COMMAND\n\nCommands:\n", stdout);
+    commands_help(stdout);
+    fputs("\nOptions:\n", stdout);
+    options_help(stdout);
+    fputs("\nExit codes: 0 done; 1 the broker said no; 2 wrong usage; 3 no broker there; 4 no such server.\n", stdout);
+}
+
+/* False when there is no run directory to go by, which was told. */
+static bool choose_run_dir(struct options *options, char *memory, size_t size)
+{
+    options->run_dir = options->value[OPTION_RUN_DIR];
+    if (options->run_dir != NULL && options->run_dir[0] != '\0')
+        return true;
+    if (options->run_dir == NULL && paths_default_run_dir(memory, size) == 0) {
+        options->run_dir = memory;
+        return true;
+    }
+    fprintf(stderr, "mcp-brokerctl: which broker? Name its run directory with --run-dir\n");
+    return false;
+}
+
+int main(int argc, char *argv[])
+{
+    struct options options;
+    char run_dir[PATH_MAX];
+    enum exit_code code = EXIT_CODE_DONE;
+
+    if (options_parse(argc, argv, &options) != 0)
+        return EXIT_CODE_USAGE;
+    if (options_has(&options, OPTION_HELP))
+        print_help();
+    else if (options_has(&options, OPTION_VERSION))
+        printf("mcp-brokerctl %s\n", MCP_BROKER_VERSION);
+    else if (options.command == NULL) {
+        fprintf(stderr, "mcp-brokerctl: which command? See mcp-brokerctl --help\n");
+        code = EXIT_CODE_USAGE;
+    } else if (!choose_run_dir(&options, run_dir, sizeof run_dir))
+        code = EXIT_CODE_NO_BROKER;
+    else
+        code = commands_run(&options);
+    return (int)screen_end(code);
+}

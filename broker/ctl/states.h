@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* `states` and `show`: what is known of servers, asked of the broker or read from the table itself (--offline). */
+#ifndef CTL_STATES_H
+#define CTL_STATES_H
+
+#include "broker/ctl/exit_code.h"
+#include "broker/ctl/options.h"
+
+enum exit_code states_list(const struct options *options);
+
+/* The argument is a server's id. */
+enum exit_code states_show(const struct options *options);
+
+#endif
