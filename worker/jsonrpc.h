@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* JSON-RPC 2.0 as it comes from a server: bytes to messages. A document is one message or a batch of them (an array);
+ * each is told apart by its members and checked for its shape, and nothing in it is trusted further. Pure. */
+#ifndef WORKER_JSONRPC_H
+#define WORKER_JSONRPC_H
+
+#include "common/compiler.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    JSONRPC_DEPTH_MAX = 64,   /* arrays and objects within one another */
+    JSONRPC_BATCH_MAX = 1000, /* messages of a batch */
+};
+
+/* Codes that mean something to a listener. */
+enum {
+    JSONRPC_INVALID_PARAMS = -32602,
+    JSONRPC_METHOD_NOT_FOUND = -32601,
+    JSONRPC_INTERNAL_ERROR = -32603,
+    JSONRPC_HEADER_MISMATCH = -32020,
+    JSONRPC_MISSING_CAPABILITY = -32021,
+    JSONRPC_UNSUPPORTED_VERSION = -32022,
+};
+
+enum jsonrpc_type {
+    JSONRPC_INVALID, /* no message at all */
+    JSONRPC_REQUEST,
+    JSONRPC_NOTIFICATION,
+    JSONRPC_RESULT,
+    JSONRPC_ERROR,
+};
+
+/* One message; everything is borrowed from its document. Members that the type does not have are NULL or 0. */
+struct jsonrpc_message {
+    enum jsonrpc_type type;
+    const json_t *id; /* as it came: a text or a number; NULL when absent or null */
+    const char *method;
+    const json_t *params; /* object or array, or NULL */
+    json_t *result;       /* take a reference to keep it, as with `data` */
+    int code;             /* of an error; 0 only when it has no number that fits */
+    json_t *data;
+};
+
+/* What parsing can come to, besides 0. */
+enum jsonrpc_outcome {
+    JSONRPC_MALFORMED = 1, /* no JSON, cut off, or neither object nor array */
+    JSONRPC_TOO_DEEP = 2,
+    JSONRPC_TOO_MANY = 3, /* messages in a batch */
+};
+
+/* Parses a whole document; *document is a new reference. 0 or an enum jsonrpc_outcome. */
+MUST_CHECK int jsonrpc_parse(const void *bytes, size_t size, json_t **document);
+
+/* Messages in a document. */
+size_t jsonrpc_count(const json_t *document);
+
+/* The message at `index`, below the count. */
+struct jsonrpc_message jsonrpc_get(const json_t *document, size_t index);
+
+/* True when an id that came is the one that was sent: of the same JSON type and value. NULL is no id. */
+bool jsonrpc_same_id(const json_t *sent, const json_t *received);
+
+#endif

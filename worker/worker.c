@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/* Introduces the parts to each other and turns them with the loop. One turn: the poll phase brings what sockets and
+ * timers have; then, before the loop sleeps again (prepare), attempts begin that there is room for, what changed is told
+ * to the hub in one bell, and the one timer is set to what is due next. So all that a turn brings is handled and told
+ * in the same turn.
+ *
+ * Once a second the slot of the table says that the worker lives, how long its longest turn was, and what it holds.
+ *
+ * Descriptors: the soft limit is raised to the hard one. What is left of it after a reserve and the second sockets of
+ * attempts under way bounds the connections, so that accepting one more never makes others fail. */
+#include "worker/worker.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/table.h"
+#include "worker/assignments.h"
+#include "worker/conns.h"
+#include "worker/guard.h"
+#include "worker/http.h"
+#include "worker/oauth.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum {
+    DESCRIPTORS_RESERVED = 64,
+    BEAT_MS = 1000,
+    STOP_LOOK_MS = 20,
+    STOP_MAX_MS = 6000, /* a peer gives its farewell 5 s */
+    HANDLES = 4
+};
+
+/* Who may be connected to. Exchanges under way hold on to the rules they began with, so old ones are kept. */
+struct rules {
+    struct rules *older;
+    struct guard *runtime, *file;
+};
+
+struct worker {
+    uv_loop_t *loop;
+    int slot;
+    struct config config;
+    struct table *table;
+    struct http *http;
+    struct oauth *oauth;
+    struct rules *rules;
+    struct publish *publish;
+    struct timeline timeline;
+    struct peer_env peers;
+    struct conn_env env;
+    struct conns *conns;
+    struct assignments *assignments;
+    uint64_t descriptors; /* connections that the limit of open files allows */
+    uint64_t armed_for;   /* what `timer` is set to, TIMELINE_NEVER: not set */
+    uint64_t turn_began_ns, longest_turn_ns;
+    uint64_t bytes_counted;
+    uint64_t stop_until_ms; /* 0: not stopping */
+    void (*on_stopped)(void *user);
+    void *on_stopped_user;
+    int handles_open;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_timer_t timer, beat;
+};
+
+/* --- settings --- */
+
+static uint64_t raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 1024;
+    if (limit.rlim_cur < limit.rlim_max) {
+        rlim_t soft = limit.rlim_cur;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+            return soft;
+    }
+    return limit.rlim_cur;
+}
+
+/* How many connections that leaves: each has one descriptor, and a second one while it is made. */
+static uint64_t connections_within(uint64_t descriptors, uint64_t connecting)
+{
+    uint64_t making = connecting < descriptors / 4 ? connecting : descriptors / 4;
+    uint64_t used = DESCRIPTORS_RESERVED + making;
+    return descriptors > used ? descriptors - used : 1;
+}
+
+static struct admission_limits limits_of(struct worker *worker)
+{
+    const struct config *config = &worker->config;
+    struct admission_limits limits = {
+        .connections = config->max_connections,
+        .connecting = config->max_connecting,
+        .per_host = config->max_per_host,
+    };
+    uint64_t most = connections_within(worker->descriptors, config->max_connecting);
+    char *text = worker->env.full_text;
+    size_t size = sizeof(worker->env.full_text);
+    if (limits.connections <= most) {
+        snprintf(text, size, "limit: --max-connections %llu reached", (unsigned long long)limits.connections);
+    } else {
+        limits.connections = most;
+        snprintf(text, size, "limit: %llu connections, which is what %llu open files (ulimit -n) allow",
+                 (unsigned long long)most, (unsigned long long)worker->descriptors);
+    }
+    return limits;
+}
+
+static void rules_free(struct rules *rules)
+{
+    while (rules) {
+        struct rules *older = rules->older;
+        guard_destroy(rules->runtime);
+        guard_destroy(rules->file);
+        free(rules);
+        rules = older;
+    }
+}
+
+/* Makes the configuration's rules those of connections from now on. */
+static int set_rules(struct worker *worker)
+{
+    const struct config *config = &worker->config;
+    char error[256] = "";
+    struct rules *rules = calloc(1, sizeof(*rules));
+    if (!rules)
+        return -ENOMEM;
+    int result =
+        guard_create(GUARD_PUBLIC_ONLY, config->allow_net, config->deny_net, &rules->runtime, error, sizeof(error));
+    if (result == 0)
+        result = guard_create(GUARD_ANYWHERE, config->allow_net, config->deny_net, &rules->file, error, sizeof(error));
+    if (result) {
+        log_error("worker.rules", LOG_TEXT("error", error));
+        rules_free(rules);
+        return result < 0 ? result : -EINVAL;
+    }
+    rules->older = worker->rules;
+    worker->rules = rules;
+    worker->peers.guard = guard_check;
+    worker->peers.guard_user_runtime = rules->runtime;
+    worker->peers.guard_user_file = rules->file;
+    return 0;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+void worker_reconfigure(struct worker *worker, struct config *config)
+{
+    bool same_rules =
+        same_text(worker->config.allow_net, config->allow_net) && same_text(worker->config.deny_net, config->deny_net);
+    config_fini(&worker->config);
+    worker->config = *config;
+    if (!same_rules && set_rules(worker) != 0)
+        log_error("worker.rules_kept", LOG_TEXT("remedy", "correct --allow-net and --deny-net"));
+    log_set_level((enum log_level)worker->config.log_level);
+    worker->peers.connect_timeout_ms = worker->config.connect_timeout;
+    struct admission_limits limits = limits_of(worker);
+    admission_set_limits(worker->env.admission, &limits);
+    conns_reconfigured(worker->conns);
+}
+
+/* --- the turns of the loop --- */
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+    worker->armed_for = TIMELINE_NEVER;
+    conn_run_due(&worker->env);
+}
+
+static void set_timer(struct worker *worker)
+{
+    uint64_t next_ms = timeline_next(&worker->timeline);
+    if (next_ms == worker->armed_for)
+        return;
+    worker->armed_for = next_ms;
+    if (next_ms == TIMELINE_NEVER) {
+        uv_timer_stop(&worker->timer);
+        return;
+    }
+    uint64_t now_ms = clock_mono_ms();
+    uv_update_time(worker->loop);
+    uv_timer_start(&worker->timer, on_timer, next_ms > now_ms ? next_ms - now_ms : 0, 0);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct worker *worker = prepare->data;
+    conn_run_admitted(&worker->env);
+    publish_flush(worker->publish);
+    set_timer(worker);
+    uint64_t turn_ns = uv_hrtime() - worker->turn_began_ns;
+    if (worker->turn_began_ns && turn_ns > worker->longest_turn_ns)
+        worker->longest_turn_ns = turn_ns;
+}
+
+static void on_check(uv_check_t *check)
+{
+    struct worker *worker = check->data;
+    worker->turn_began_ns = uv_hrtime();
+}
+
+static void on_beat(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+    uint64_t connections = admission_connections(worker->env.admission);
+    table_slot_beat(worker->table, worker->slot, worker->longest_turn_ns / 1000, connections);
+    worker->longest_turn_ns = 0;
+    uint64_t bytes = http_bytes_received(worker->http);
+    table_count(worker->table, worker->slot, COUNTER_BYTES_RECEIVED, bytes - worker->bytes_counted);
+    worker->bytes_counted = bytes;
+    if (admission_waiting(worker->env.admission) > 0 && admission_is_full(worker->env.admission))
+        conns_tell_limits(worker->conns);
+}
+
+/* --- life --- */
+
+static void start_handles(struct worker *worker)
+{
+    uv_prepare_init(worker->loop, &worker->prepare);
+    uv_check_init(worker->loop, &worker->check);
+    uv_timer_init(worker->loop, &worker->timer);
+    uv_timer_init(worker->loop, &worker->beat);
+    worker->handles_open = HANDLES;
+    worker->prepare.data = worker->check.data = worker->timer.data = worker->beat.data = worker;
+    uv_prepare_start(&worker->prepare, on_prepare);
+    uv_check_start(&worker->check, on_check);
+    uv_timer_start(&worker->beat, on_beat, 0, BEAT_MS);
+    worker->armed_for = TIMELINE_NEVER;
+}
+
+/* What connections share. */
+static int create_env(struct worker *worker)
+{
+    struct admission_limits limits = limits_of(worker);
+    worker->env.admission = admission_create(&limits);
+    if (!worker->env.admission)
+        return -ENOMEM;
+    worker->peers.loop = worker->loop;
+    worker->peers.http = worker->http;
+    worker->peers.oauth = worker->oauth;
+    worker->peers.connect_timeout_ms = worker->config.connect_timeout;
+    worker->env.table = worker->table;
+    worker->env.slot = worker->slot;
+    worker->env.config = &worker->config;
+    worker->env.peers = &worker->peers;
+    worker->env.publish = worker->publish;
+    worker->env.timeline = &worker->timeline;
+    worker->env.random = uv_hrtime() ^ ((uint64_t)uv_os_getpid() << 32);
+    return conns_create(&worker->env, &worker->conns);
+}
+
+static int open_table(struct worker *worker, uint64_t start_count)
+{
+    char error[TABLE_ERROR_SIZE] = "";
+    int result = table_open(worker->config.run_dir, TABLE_READ_WRITE, &worker->table, error);
+    if (result) {
+        log_error("worker.no_table", LOG_TEXT("error", error));
+        return result < 0 ? result : -ENOENT;
+    }
+    if (worker->slot < 0 || worker->slot >= table_slot_count(worker->table)) {
+        log_error("worker.no_slot", LOG_I64("slot", worker->slot));
+        table_close(worker->table);
+        return -EINVAL;
+    }
+    table_slot_begin(worker->table, worker->slot, start_count);
+    return 0;
+}
+
+int worker_create(uv_loop_t *loop, int slot, uint64_t start_count, struct config *config, struct worker **out)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+    if (!worker)
+        return -ENOMEM;
+    worker->loop = loop;
+    worker->slot = slot;
+    worker->config = *config;
+    worker->descriptors = raise_descriptor_limit();
+    int result = open_table(worker, start_count);
+    if (result)
+        goto free_worker;
+    result = set_rules(worker);
+    if (result)
+        goto end_slot;
+    result = http_create(loop, &worker->http);
+    if (result)
+        goto free_rules;
+    result = oauth_create(loop, worker->http, &worker->oauth);
+    if (result)
+        goto destroy_http;
+    result = publish_open(worker->config.run_dir, worker->table, slot, start_count, &worker->publish);
+    if (result)
+        goto destroy_oauth;
+    result = create_env(worker);
+    if (result)
+        goto destroy_env;
+    result = assignments_open(loop, worker->config.run_dir, slot, start_count, worker->conns, &worker->assignments);
+    if (result)
+        goto destroy_env;
+    start_handles(worker);
+    *out = worker;
+    return 0;
+
+destroy_env:
+    conns_destroy(worker->conns);
+    admission_destroy(worker->env.admission);
+    publish_close(worker->publish);
+destroy_oauth:
+    oauth_destroy(worker->oauth);
+destroy_http:
+    http_destroy(worker->http);
+free_rules:
+    rules_free(worker->rules);
+end_slot:
+    table_slot_end(worker->table, slot);
+    table_close(worker->table);
+free_worker:
+    free(worker);
+    log_error("worker.not_started", LOG_TEXT("error", strerror(-result)));
+    return result;
+}
+
+static void look_whether_stopped(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+    unsigned farewells = peer_farewells();
+    if (farewells > 0 && clock_mono_ms() < worker->stop_until_ms)
+        return;
+    if (farewells > 0)
+        log_warn("worker.sessions_left", LOG_U64("sessions", farewells));
+    uv_timer_stop(&worker->beat);
+    worker->on_stopped(worker->on_stopped_user);
+}
+
+void worker_stop(struct worker *worker, void (*on_stopped)(void *user), void *user)
+{
+    if (worker->stop_until_ms)
+        return;
+    log_info("worker.stopping", LOG_U64("connections", admission_connections(worker->env.admission)));
+    worker->stop_until_ms = clock_mono_ms() + STOP_MAX_MS;
+    worker->on_stopped = on_stopped;
+    worker->on_stopped_user = user;
+    assignments_close(worker->assignments);
+    worker->assignments = NULL;
+    conns_stop(worker->conns);
+    uv_timer_start(&worker->beat, look_whether_stopped, STOP_LOOK_MS, STOP_LOOK_MS);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct worker *worker = handle->data;
+    if (--worker->handles_open == 0)
+        free(worker);
+}
+
+void worker_destroy(struct worker *worker)
+{
+    if (!worker)
+        return;
+    conns_destroy(worker->conns);
+    publish_flush(worker->publish);
+    publish_close(worker->publish);
+    admission_destroy(worker->env.admission);
+    timeline_fini(&worker->timeline);
+    if (peer_farewells() == 0) { /* they use both */
+        oauth_destroy(worker->oauth);
+        http_destroy(worker->http);
+    }
+    rules_free(worker->rules);
+    table_slot_end(worker->table, worker->slot);
+    table_close(worker->table);
+    config_fini(&worker->config);
+    uv_close((uv_handle_t *)&worker->prepare, on_handle_closed);
+    uv_close((uv_handle_t *)&worker->check, on_handle_closed);
+    uv_close((uv_handle_t *)&worker->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&worker->beat, on_handle_closed);
+}
