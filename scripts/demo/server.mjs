@@ -1,10 +1,12 @@
 // The demonstration's MCP server: built on the reference SDK, over Streamable HTTP, with sessions. Every few seconds it
 // adds a tool or takes it away again, and the SDK tells every session so. Prints the URL once it listens, then a line a
 // change. Ends on SIGTERM.
-import { randomUUID } from 'node:crypto';
+import { randomUUID, webcrypto } from 'node:crypto';
 import { createServer } from 'node:http';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
+
+globalThis.crypto ??= webcrypto; // the SDK wants it; Node 18, which Debian 12 has, keeps it in a module
 
 const interval = Number(process.argv[2] ?? 3000);
 const sessions = new Map(); // session id -> {server, transport, forecast}
