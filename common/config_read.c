@@ -8,9 +8,12 @@
 #include "common/config.h"
 
 #include "common/json_locate.h"
+#include "common/listen_address.h"
 #include "common/netmask.h"
 #include "common/paths.h"
+#include "common/redis_url.h"
 #include "common/setting.h"
+#include "common/token_file.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -304,18 +307,49 @@ static void check_run_dir(struct reading *reading)
 /* An empty URL is none: it turns off what the environment says. */
 static void check_redis(struct reading *reading)
 {
-    const char *url = reading->config->redis;
-    if (url == NULL)
+    const char *text = reading->config->redis;
+    struct redis_url url;
+    char why[REDIS_URL_WHY_SIZE];
+    if (text == NULL)
         return;
-    if (url[0] == '\0')
+    if (text[0] == '\0') {
         setting_free(&setting_table[SETTING_INDEX_redis], reading->config);
-    else if (strncmp(url, "rediss://", strlen("rediss://")) == 0)
-        problems_add(reading->problems, "--redis or $REDIS_URL: TLS (rediss://) is not supported; use redis:// or "
-                                        "unix:// to a proxy on this machine that speaks TLS");
-    else if (strncmp(url, "redis://", strlen("redis://")) != 0 && strncmp(url, "unix://", strlen("unix://")) != 0)
-        problems_add(reading->problems, "--redis or $REDIS_URL: must begin with redis:// or unix://");
-    else if (strcmp(url, "redis://") == 0 || strcmp(url, "unix://") == 0)
-        problems_add(reading->problems, "--redis or $REDIS_URL: names no %s", url[0] == 'r' ? "host" : "path");
+        return;
+    }
+    int result = redis_url_parse(text, &url, why);
+    if (result == 0)
+        redis_url_fini(&url);
+    else
+        problems_add(reading->problems, "--redis or $REDIS_URL: %s", result > 0 ? why : "out of memory");
+}
+
+static void check_stream(struct reading *reading)
+{
+    const struct config *config = reading->config;
+    check_not_empty(reading, "--stream", config->stream);
+    if (config->stream != NULL && config->redis == NULL)
+        problems_add(reading->problems, "--stream: needs a Redis to be in; name it with --redis");
+}
+
+/* An empty address is none, as with Redis. */
+static void check_http(struct reading *reading)
+{
+    const struct config *config = reading->config;
+    struct listen_address address;
+    struct token token;
+    char why[LISTEN_ADDRESS_WHY_SIZE], token_why[TOKEN_FILE_WHY_SIZE];
+    if (config->http != NULL && config->http[0] == '\0')
+        setting_free(&setting_table[SETTING_INDEX_http], reading->config);
+    if (config->http != NULL && listen_address_parse(config->http, &address, why) != 0)
+        problems_add(reading->problems, "--http: %s", why);
+    else if (config->http != NULL && !address.loopback && config->http_token_file == NULL)
+        problems_add(reading->problems,
+                     "--http: other machines can reach %s; name a --http-token-file, or listen on "
+                     "127.0.0.1",
+                     config->http);
+    if (config->http_token_file != NULL && token_file_read(config->http_token_file, &token, token_why) != 0)
+        problems_add(reading->problems, "--http-token-file: %s", token_why);
+    explicit_bzero(&token, sizeof(token));
 }
 
 static void check_networks(struct reading *reading, const char *flag, const char *networks)
@@ -335,6 +369,8 @@ static void check(struct reading *reading)
     check_not_empty(reading, "--state-dir", config->state_dir);
     check_run_dir(reading);
     check_redis(reading);
+    check_stream(reading);
+    check_http(reading);
     check_networks(reading, "--allow-net", config->allow_net);
     check_networks(reading, "--deny-net", config->deny_net);
     if (config->backoff_base > config->backoff_max)

@@ -43,7 +43,7 @@ const char *event_channel(unsigned type)
     return channels[type];
 }
 
-static const char *topic_name(unsigned type)
+const char *event_type_name(unsigned type)
 {
     return type == EVENT_STATUS ? "status" : kind_name(type);
 }
@@ -188,7 +188,7 @@ int event_write_local(struct buf *out, const struct event *event)
 {
     msgpack_packer packer;
     pack_packer_init(&packer, out);
-    int outcome = buf_printf(out, "%s/%s/", topic_name(event->type), event->workspace_id);
+    int outcome = buf_printf(out, "%s/%s/", event_type_name(event->type), event->workspace_id);
     if (outcome == 0)
         outcome = msgpack_pack_map(&packer, field_count(event));
     if (outcome == 0)
@@ -236,7 +236,7 @@ int event_json_to_local(struct buf *out, unsigned type, const char *json, size_t
     if (json_object_size(fields) > EVENT_FIELDS_MAX)
         goto out;
     const char *workspace_id = json_string_value(json_object_get(fields, "workspaceId"));
-    if (buf_printf(out, "%s/%s/", topic_name(type), workspace_id) != 0 || pack_write(out, fields) != 0)
+    if (buf_printf(out, "%s/%s/", event_type_name(type), workspace_id) != 0 || pack_write(out, fields) != 0)
         goto out;
     result = 0;
 out:
@@ -251,7 +251,7 @@ static unsigned topic_type(const char *bytes, size_t size, size_t *length)
 {
     unsigned type = 0;
     for (; type < EVENT_TYPES; type++) {
-        const char *name = topic_name(type);
+        const char *name = event_type_name(type);
         *length = strlen(name);
         if (size > *length && bytes[*length] == '/' && memcmp(bytes, name, *length) == 0)
             break;

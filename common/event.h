@@ -44,6 +44,9 @@ const char *fingerprint_format(struct fingerprint fingerprint, char out[FINGERPR
 /* "tools_changed", "prompts_changed", "resources_changed", "server_status": the channel behind its prefix. */
 const char *event_channel(unsigned type);
 
+/* "tools", "prompts", "resources", "status": what the local topics begin with. */
+const char *event_type_name(unsigned type);
+
 /* The part of the JSON that is the same for all events of a server: {"serverId":…,"serverName":…,"workspaceId":… — made
  * once and kept by who sends many. 0 or an enum buf_outcome. */
 MUST_CHECK int event_identity(struct buf *out, const char *server_id, const char *server_name,

@@ -4,12 +4,15 @@
  *
  *   to the child     start <slot> <start count>\n<configuration>   the first message
  *                    config\n<configuration>                       settings have changed
- *                    slots <n> <n> ...                             (hub) the worker slots in service
+ *                    slots <n> <n> ... out <n> <n> ...             (hub) the worker slots in service, and those out
+ *                                                                  of it because their workers do not live
+ *                    configured <ms>                               (hub) when the settings were read
  *                    reload                                        (hub) read the servers file again
+ *                    leaving                                       (hub) all are going to stop: take nothing on any more
  *                    stop                                          leave in order, then exit 0
  *   from the child   ready                                         it does its work now
  *                    alive                                         once a second, from the loop: silence is death
- *                    scale <n> | roll | reload                     (hub) asked for by an operator
+ *                    scale <n> | roll | reload | log-level <word>  (hub) asked for by an operator
  *
  * End of file means that the other side is gone: a child then stops, the supervisor reaps. Runs on one libuv loop. */
 #ifndef COMMON_LINK_H

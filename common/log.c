@@ -48,6 +48,11 @@ static atomic_bool cut; /* the last line went out without its end */
 static const char *const level_names[] = {
     [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARN] = "warn", [LOG_LEVEL_INFO] = "info", [LOG_LEVEL_DEBUG] = "debug"};
 
+static const char *level_name(enum log_level level)
+{
+    return level == LOG_LEVEL_AUDIT ? "audit" : level_names[level];
+}
+
 /* Puts a description of our own, which does not block, in place of the inherited one. Where that is not allowed, poll()
  * must do. */
 static void own_description(void)
@@ -76,6 +81,17 @@ void log_open(const char *role_name, enum log_level level, enum log_format forma
 void log_set_level(enum log_level level)
 {
     atomic_store_explicit(&least_level, (int)level, memory_order_relaxed);
+}
+
+int log_level_from_name(const char *name, enum log_level *level)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(level_names); i++) {
+        if (strcmp(name, level_names[i]) == 0) {
+            *level = (enum log_level)i;
+            return 0;
+        }
+    }
+    return 1;
 }
 
 enum log_level log_level(void)
@@ -201,11 +217,11 @@ static void put_head(struct line *line, enum log_level level, const char *event)
     strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%S", &utc);
     if (json) {
         put_format(line, "{\"time\":\"%s.%03uZ\"", time, (unsigned)(now_ms % 1000));
-        put_field(line, &LOG_TEXT("level", level_names[level]));
+        put_field(line, &LOG_TEXT("level", level_name(level)));
         put_field(line, &LOG_TEXT("role", role));
         put_field(line, &LOG_TEXT("event", event));
     } else {
-        put_format(line, "%s.%03uZ %s %s ", time, (unsigned)(now_ms % 1000), level_names[level], role);
+        put_format(line, "%s.%03uZ %s %s ", time, (unsigned)(now_ms % 1000), level_name(level), role);
         put(line, event);
     }
 }

@@ -29,6 +29,11 @@ static const bool state_connected[STATE_COUNT] = {
 #include "common/states.def"
 };
 
+static const char *const state_meanings[STATE_COUNT] = {
+#define STATE(symbol, name, connected, meaning) [STATE_##symbol] = meaning,
+#include "common/states.def"
+};
+
 static const char *const era_names[ERA_COUNT] = {
     [ERA_UNKNOWN] = unknown,
     [ERA_STATELESS] = "stateless",
@@ -87,6 +92,11 @@ bool kind_from_name(const char *name, enum kind *kind)
 const char *state_name(unsigned state)
 {
     return name_at(state_names, ARRAY_LENGTH(state_names), state);
+}
+
+const char *state_meaning(unsigned state)
+{
+    return name_at(state_meanings, STATE_COUNT, state);
 }
 
 bool state_is_connected(unsigned state)

@@ -18,6 +18,7 @@ enum state {
     STATE_COUNT
 };
 const char *state_name(unsigned state);
+const char *state_meaning(unsigned state); /* for people */
 bool state_is_connected(unsigned state);
 bool state_from_name(const char *name, enum state *state);
 

@@ -8,7 +8,8 @@
  *                                                             "servers":{state: n,…},"unpublished",
  *                                                             "workers":{"running","configured"},
  *                                                             "redis":{"state","error",…},
- *                                                             "serversFile":{"path","readAt","error"}}
+ *                                                             "serversFile":{"path","readAt","error"},
+ *                                                             "configuration":{"readAt","settings":{…}}}
  *   workers     {}                                           {"hub":{…},"workers":[{…}]}   (slot_view)
  *   states      {"worker","workspaceId","state",             {"servers":[…],"next"}        (row_view)
  *                "after","limit"}
@@ -20,6 +21,7 @@
  *   scale       {"workers"}                                  {}
  *   reload      {}                                           {}
  *   roll        {}                                           {}
+ *   log-level   {"level"}                                    {}   (until the next reload)
  *
  * Whoever may open the socket (0660) may ask; only the broker's own user and root may change anything. */
 #ifndef COMMON_QUESTION_H

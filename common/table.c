@@ -74,6 +74,11 @@ int table_create(const char *run_dir, uint32_t capacity, struct table **out, boo
     return result != 0 ? result : map(&file, TABLE_READ_WRITE, out, error);
 }
 
+int table_in_use(const char *run_dir)
+{
+    return table_file_in_use(run_dir);
+}
+
 void table_close(struct table *table)
 {
     if (table == NULL) {

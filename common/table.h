@@ -88,6 +88,7 @@ enum table_outcome {
     TABLE_ABSENT = 2,  /* no table there */
     TABLE_FOREIGN = 3, /* of another layout, or damaged */
     TABLE_NO_ROW = 4,  /* row number past the capacity */
+    TABLE_IN_USE = 5,  /* some process may write it */
 };
 
 enum { TABLE_ERROR_SIZE = 256 };
@@ -106,6 +107,11 @@ MUST_CHECK int table_open(const char *run_dir, enum table_access access, struct 
  * why, and is "" otherwise. */
 MUST_CHECK int table_create(const char *run_dir, uint32_t capacity, struct table **out, bool *taken_over,
                             char error[TABLE_ERROR_SIZE]);
+
+/* Whether some process has the table of `run_dir`, of whatever layout, open for writing: each that has holds a lock on the
+ * file, which goes with it however it ends. 0 (also where there is no table), TABLE_IN_USE, or a negative errno. */
+MUST_CHECK int table_in_use(const char *run_dir);
+
 void table_close(struct table *table);
 
 uint32_t table_capacity(const struct table *table);

@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -116,11 +117,36 @@ int table_file_open(const char *run_dir, enum table_access access, struct table_
     if (result != 0) {
         goto close_fd;
     }
+    /* Nobody holds the other kind for longer than it takes to see that it can be had. */
+    if (access == TABLE_READ_WRITE && flock(fd, LOCK_SH) != 0) {
+        result = -errno;
+        explain(error, "%s: cannot be locked: %s", path, strerror(errno));
+        goto close_fd;
+    }
     out->fd = fd;
     out->header = header;
     return 0;
 
 close_fd:
+    close(fd);
+    return result;
+}
+
+int table_file_in_use(const char *run_dir)
+{
+    char path[PATH_MAX];
+    struct stat status;
+    int result = paths_join(path, sizeof(path), run_dir, PATHS_TABLE);
+    if (result != 0) {
+        return result;
+    }
+    int fd = open_through_link(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, &status);
+    if (fd < 0) {
+        return 0; /* what is wrong with it shows when it is opened */
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        result = errno == EWOULDBLOCK ? TABLE_IN_USE : -errno;
+    }
     close(fd);
     return result;
 }

@@ -21,4 +21,7 @@ MUST_CHECK int table_file_open(const char *run_dir, enum table_access access, st
 MUST_CHECK int table_file_create(const char *run_dir, uint32_t capacity, struct table_file *out, bool *taken_over,
                                  char error[TABLE_ERROR_SIZE]);
 
+/* As table_in_use. */
+MUST_CHECK int table_file_in_use(const char *run_dir);
+
 #endif

@@ -7,7 +7,8 @@
  * change, so it is fetched again.
  *
  * `told` is what keeps the plain way from telling twice: the notification's event is out, so the list that is fetched
- * for the fingerprint differs without being news. */
+ * for the fingerprint differs without being news. A change that still waits for the window's end when a fresh list comes
+ * goes out with that list: what is known of a list never runs ahead of what was told. */
 #include "worker/burst.h"
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -70,6 +71,7 @@ static unsigned heard_enriched(struct burst *burst, const struct burst_options *
 
 unsigned burst_heard(struct burst *burst, const struct burst_options *options, uint64_t now_ms)
 {
+    burst->confirm_due = 0;
     return options->enrich ? heard_enriched(burst, options, now_ms) : heard_plain(burst, options, now_ms);
 }
 
@@ -82,6 +84,8 @@ uint64_t burst_due(const struct burst *burst)
         due = earlier(due, burst->publish_by);
     if (burst->fetch_due && !burst->fetching)
         due = earlier(due, burst->fetch_due);
+    if (burst->confirm_due)
+        due = earlier(due, burst->confirm_due);
     return due;
 }
 
@@ -107,11 +111,17 @@ unsigned burst_expired(struct burst *burst, const struct burst_options *options,
             burst->window_until = now_ms + options->window_ms;
         todo |= BURST_FETCH;
     }
+    if (burst->confirm_due && burst->confirm_due <= now_ms) {
+        burst->confirm_due = 0;
+        todo |= BURST_CONFIRM;
+    }
     return todo;
 }
 
 bool burst_want(struct burst *burst)
 {
+    burst->told |= burst->confirm_due != 0; /* the list of before is not to be believed yet */
+    burst->confirm_due = 0;
     if (burst->fetching) {
         burst->stale = true;
         return false;
@@ -141,13 +151,15 @@ unsigned burst_fetched(struct burst *burst, const struct burst_options *options,
         burst->told = true;
         result |= BURST_PUBLISH;
         burst->window_until = now_ms + options->window_ms;
-    } else if (ok && burst->publish_by) {
+    } else if (ok && (burst->publish_by || (fresh && burst->pending))) {
         result |= BURST_OWED;
     }
     if (!fresh) {
         fetch_again(burst, now_ms);
     } else if (ok) {
         burst->publish_by = 0;
+        burst->pending = false;
+        burst->confirm_due = burst->told && !(result & BURST_OWED) ? now_ms + BURST_SETTLE_MS : 0;
         burst->told = false;
     } else if (burst->fetch_due == 0) {
         burst->fetch_due = now_ms + retry_ms;
@@ -160,6 +172,7 @@ bool burst_flush(struct burst *burst)
     bool owed = burst->pending || burst->publish_by != 0;
     burst->pending = false;
     burst->publish_by = 0;
+    burst->confirm_due = 0;
     burst->told = false;
     return owed;
 }

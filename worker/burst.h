@@ -3,7 +3,8 @@
  * server.
  *
  * Plain: the first change goes out at once and opens a window; what comes within it is one event at its end. The list is
- * fetched when changes have settled, only to know its fingerprint: an event has gone out already.
+ * fetched when changes have settled, only to know its fingerprint: an event has gone out already. It may show a change
+ * whose notification is still on its way; so it is believed (BURST_CONFIRM) only when none comes for a while.
  * Enriched: the list is fetched first and decides (an unchanged one is no event); when it can't be had in
  * BURST_LIST_MAX_MS the plain event goes out.
  *
@@ -21,13 +22,14 @@ enum burst_do {
     BURST_PUBLISH = 1,   /* a plain event */
     BURST_FETCH = 2,     /* fetch the list; burst_fetched when it has come or failed */
     BURST_COALESCED = 4, /* count: this notification became part of another's event */
+    BURST_CONFIRM = 64,  /* the list that came last shows nothing but what was told */
 };
 
 /* What a list that has come means. */
 enum burst_list {
     BURST_FRESH = 8, /* no change was heard while it was fetched */
     BURST_OWED = 16, /* a change was heard and not published yet: this list decides */
-    BURST_TOLD = 32, /* a change was heard and published since the last fresh list: a difference is no news */
+    BURST_TOLD = 32, /* a change was heard since the last fresh list: a difference is no news unless it is owed */
 };
 
 struct burst_options {
@@ -41,7 +43,8 @@ struct burst {
     uint64_t publish_by;   /* enriched: a change is owed an event, at the latest then */
     uint64_t fetch_due;
     uint64_t settle_since; /* first change since the last fetch began */
-    bool pending;          /* plain: heard within the window */
+    uint64_t confirm_due;
+    bool pending; /* plain: heard within the window */
     bool fetching;
     bool stale; /* heard while fetching: fetch again */
     bool told;

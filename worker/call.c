@@ -73,6 +73,7 @@ struct call_reply call_reply_from_end(const struct transfer_end *end)
     struct call_reply reply = {
         .status = end->status,
         .session_id = "",
+        .is_json = end->is_json,
         .challenged = end->challenged,
         .had_token = end->had_token,
         .denied = end->denied,
@@ -90,6 +91,15 @@ struct call_reply call_reply_from_end(const struct transfer_end *end)
         reply.verdict = CALL_FAILED;
     }
     return reply;
+}
+
+struct call_reply call_reply_from_message(const struct jsonrpc_message *message)
+{
+    return (struct call_reply){.verdict = message->type == JSONRPC_RESULT ? CALL_RESULT : CALL_ERROR,
+                               .result = message->result,
+                               .code = message->code,
+                               .data = message->data,
+                               .session_id = ""};
 }
 
 /* Why a 2xx is no answer to a request. */

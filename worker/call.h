@@ -31,6 +31,7 @@ struct call_reply {
     int code;               /* of a JSON-RPC error; 0: none */
     const json_t *data;     /* of the error, or NULL */
     const char *session_id; /* Mcp-Session-Id; "": none */
+    bool is_json;           /* it came as a JSON body, not on a stream */
     bool challenged;        /* WWW-Authenticate */
     bool had_token;         /* a bearer token was sent */
     bool names_host;        /* a 403 whose body speaks of hosts: it is about our address, not about credentials */
@@ -67,5 +68,8 @@ void call_cancel(struct call **call);
 
 /* What an exchange that ended without an answer says. */
 struct call_reply call_reply_from_end(const struct transfer_end *end);
+
+/* What a result or an error says that came by another way than the response to a POST. Borrowed from the message. */
+struct call_reply call_reply_from_message(const struct jsonrpc_message *message);
 
 #endif

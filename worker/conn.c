@@ -2,7 +2,7 @@
 /* A connection as the worker sees it: made when a server is assigned, told what is wanted of it, run when a timer of its
  * own is due, ended when the server is not this worker's any more. What any of that means for its state is decided by
  * conn_state.c, which turns events into states; what its server says is conn_peer.c, its lists are conn_list.c, its row
- * is conn_row.c.
+ * is conn_row.c, its lines of the log are conn_log.c.
  *
  * Nothing but the row outlives a connection, so a new worker, which has only the row, goes on where the last one was. */
 #include "common/clock.h"
@@ -86,6 +86,8 @@ static void run_due(struct conn *conn, uint64_t now_ms)
         forgive(conn);
     if (take_due(conn, CONN_TIMER_VERIFY, now_ms))
         verify(conn);
+    if (take_due(conn, CONN_TIMER_LOG, now_ms))
+        conn_log_left_out(conn);
     conn_list_expired(conn, now_ms);
     if (take_due(conn, CONN_TIMER_STATE, now_ms))
         conn_state_feed(conn, CONN_EVENT_DUE, NULL);

@@ -5,6 +5,7 @@
  *   conn_peer.c   what the peer tells
  *   conn_state.c  events to states
  *   conn_list.c   its lists
+ *   conn_log.c    its lines of the log
  *   conn_row.c    its row */
 #ifndef WORKER_CONN_INTERNAL_H
 #define WORKER_CONN_INTERNAL_H
@@ -20,6 +21,7 @@ enum conn_timer {
     CONN_TIMER_STABLE, /* listening: failures are forgiven */
     CONN_TIMER_VERIFY, /* listening: fetch and compare */
     CONN_TIMER_IDLE,
+    CONN_TIMER_LOG, /* lines were left out: tell how many */
     CONN_TIMERS
 };
 
@@ -43,10 +45,12 @@ struct conn {
     struct admission_node room;
     uint64_t due[CONN_TIMERS]; /* 0: not set */
     uint64_t session_lost_ms;  /* when a lost session was last replaced at once */
+    uint64_t log_since_ms;     /* when lines of the log began to be counted */
     uint32_t row, incarnation;
     uint32_t attempts;      /* failed in a row */
     uint32_t heard_s;       /* last_heard_ms of the row, in seconds */
     uint32_t notifications; /* not yet added to the row */
+    uint32_t log_lines;     /* of changes of state since log_since_ms, those left out as well */
     uint8_t state;          /* enum state */
     uint8_t era;            /* enum era: the last one that was right */
     uint8_t has, heard;     /* of peer_facts; while there is a peer */
@@ -88,6 +92,14 @@ void conn_state_set_timer(struct conn *conn);
 
 /* 0: not to be polled. */
 uint64_t conn_state_poll_interval(const struct conn *conn);
+
+/* --- conn_log.c: its lines of the log --- */
+
+/* The state has changed; `error` NULL or "": without one, `wait_ms` 0: no next attempt is planned. */
+void conn_log_change(struct conn *conn, enum state from, enum conn_event event, const char *error, uint64_t wait_ms);
+
+/* CONN_TIMER_LOG is due. */
+void conn_log_left_out(struct conn *conn);
 
 /* --- conn_row.c: the row, of which nothing is kept in memory --- */
 

@@ -2,9 +2,11 @@
 /* The lists of a connection: what is known of them, and when that is news. burst decides about times, this file fetches,
  * compares with the fingerprint in the row, and begins a new generation when there is something to tell.
  *
- * First sight of a list is no change: nobody can have known it. It is recognised by a row that has neither a fingerprint
- * nor the time of a change. A fingerprint that is missing although something was told or repaired before is a history
- * that was lost, and counts as changed.
+ * The fingerprint in the row is what is left when this process is killed. It is `current` when it is of the list as it
+ * was told last; between an event without a list and the list that settles it, it is not, and whoever goes on from there
+ * takes the list for changed: the change may have been taken back meanwhile, or another one not been told. So is a row
+ * that was repaired. First sight of a list is no change, for nobody can have known it; it is recognised by a row that has
+ * neither a fingerprint nor the time of a change.
  *
  * Digests (names and hashes, for added/removed/changed) are kept with --enrich only, and over reconnects; a diff is told
  * only when the digest is of the list that the row's fingerprint is of. */
@@ -75,23 +77,33 @@ static void begin_generation(struct conn *conn, struct row *row, enum kind kind,
     publish_note(conn->env->publish, conn->row, conn->incarnation, kind, diff);
 }
 
-/* Tells a change whose list is not known, or was fetched before already. */
-static void announce(struct conn *conn, const struct conn_list *list, bool known)
+/* Tells a change whose list is not known. */
+static void announce(struct conn *conn, const struct conn_list *list)
 {
     struct row row;
     conn_row_load(conn, &row);
-    row.lists[list->kind].current = known;
+    row.lists[list->kind].current = false;
     begin_generation(conn, &row, list->kind, REASON_NOTIFICATION, NULL);
+}
+
+static void confirm(struct conn *conn, const struct conn_list *list)
+{
+    struct row row;
+    conn_row_load(conn, &row);
+    row.lists[list->kind].current = true;
+    conn_row_store(conn, &row);
 }
 
 static void obey(struct conn *conn, struct conn_list *list, unsigned todo)
 {
     if (todo & BURST_PUBLISH)
-        announce(conn, list, !list->burst.told);
+        announce(conn, list);
     if (todo & BURST_FETCH)
         peer_list(conn->peer, list->kind);
     if (todo & BURST_COALESCED)
         conn_count(conn, COUNTER_COALESCED);
+    if (todo & BURST_CONFIRM)
+        confirm(conn, list);
 }
 
 void conn_list_changed(struct conn *conn, enum kind kind)
@@ -129,7 +141,7 @@ void conn_list_resumed(struct conn *conn)
 {
     for (size_t i = 0; i < conn->list_count; i++)
         if (burst_flush(&conn->lists[i].burst))
-            announce(conn, &conn->lists[i], false);
+            announce(conn, &conn->lists[i]);
     conn_list_fetch(conn, UINT8_MAX, REASON_RECONNECT);
 }
 
@@ -157,11 +169,25 @@ static bool is_unknown(struct fingerprint fingerprint)
 /* Whether a list with `now` is to be told, given what the row says and what burst_fetched said. */
 static bool is_news(const struct row_list *row, struct fingerprint now, unsigned result)
 {
-    bool owed = result & BURST_OWED;
-    if (is_unknown(row->fingerprint))
-        return owed || (row->changed_ms != 0 && !(result & BURST_TOLD));
     bool differs = row->fingerprint.high != now.high || row->fingerprint.low != now.low;
-    return differs && (owed || !(result & BURST_TOLD));
+    bool is_unsettled = !row->current && row->changed_ms != 0;
+    if (result & BURST_OWED)
+        return differs || is_unsettled;
+    if (result & BURST_TOLD)
+        return false;
+    bool is_first_sight = is_unknown(row->fingerprint) && row->changed_ms == 0;
+    return !is_first_sight && (differs || is_unsettled);
+}
+
+/* Takes the list over into the row, as far as what is known there must not be kept. */
+static void learn(struct row_list *known, const struct catalog *catalog, unsigned result, bool news)
+{
+    bool settled = news || ((result & BURST_FRESH) && !(result & BURST_TOLD));
+    if (known->current && !settled)
+        return; /* still what was told last; this list is not, and will be fetched again */
+    known->fingerprint = catalog_fingerprint(catalog);
+    known->count = catalog_count(catalog);
+    known->current = settled;
 }
 
 /* Compares, stores, and tells if there is something to tell; true when there was. */
@@ -170,13 +196,9 @@ static bool compare(struct conn *conn, struct conn_list *list, unsigned result, 
     struct row row;
     conn_row_load(conn, &row);
     struct row_list *known = &row.lists[list->kind];
-    struct fingerprint fingerprint = catalog_fingerprint(catalog);
-    bool news = is_news(known, fingerprint, result);
+    bool news = is_news(known, catalog_fingerprint(catalog), result);
     bool comparable = list->digest && !is_unknown(known->fingerprint);
-    known->fingerprint = fingerprint;
-    known->count = catalog_count(catalog);
-    if (news || (result & BURST_FRESH))
-        known->current = true;
+    learn(known, catalog, result, news);
     row.verified_ms = clock_wall_ms();
     row.last_error[0] = '\0'; /* a connection that works has none but of a list that could not be fetched */
     if (news) {
@@ -235,7 +257,7 @@ void conn_list_stop(struct conn *conn, bool publish)
 {
     for (size_t i = 0; i < conn->list_count; i++) {
         if (burst_flush(&conn->lists[i].burst) && publish)
-            announce(conn, &conn->lists[i], false);
+            announce(conn, &conn->lists[i]);
         conn->lists[i].burst = (struct burst){0};
     }
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What the peer tells, as events. Why an event is this one and not another is decided here: attempts are used up or not,
- * polling is wanted or not, a lost session may be replaced at once or not. Everything else is conn_state.c's. */
+/* What the peer tells, as events. What an end means by itself is verdict.c's; what it means to this connection is decided
+ * here: attempts are used up or not, polling is wanted or not, a lost session may be replaced at once or not. Everything
+ * else is conn_state.c's. */
 #include "common/clock.h"
 #include "worker/conn_internal.h"
 #include "worker/retry.h"
+#include "worker/verdict.h"
 
 static void on_listening(void *user, const struct peer_facts *facts)
 {
@@ -40,26 +42,23 @@ static void on_heard(void *user)
 }
 
 /* One more failure: an attempt, a poll or an open stream. */
-static void failed(struct conn *conn, const struct conn_news *news)
+static void failed(struct conn *conn, enum conn_event event, const struct conn_news *news)
 {
     if (conn->attempts < UINT32_MAX)
         conn->attempts++;
-    enum conn_event event = conn->state == STATE_LISTENING ? CONN_EVENT_STREAM_ENDED : CONN_EVENT_ATTEMPT_FAILED;
-    if (retry_exhausted(conn->attempts, conn->env->config->max_attempts))
-        event = CONN_EVENT_EXHAUSTED;
-    conn_state_feed(conn, event, news);
+    bool exhausted = retry_exhausted(conn->attempts, conn->env->config->max_attempts);
+    conn_state_feed(conn, exhausted ? CONN_EVENT_EXHAUSTED : event, news);
 }
 
-static void session_lost(struct conn *conn, const struct conn_news *news)
+/* True, once in a while: a lost session is replaced at once. */
+static bool may_replace_session(struct conn *conn)
 {
     uint64_t now_ms = clock_mono_ms();
     if (conn->state != STATE_LISTENING ||
-        !retry_session_at_once(conn->session_lost_ms, now_ms, conn->env->config->stable_after)) {
-        failed(conn, news);
-        return;
-    }
+        !retry_session_at_once(conn->session_lost_ms, now_ms, conn->env->config->stable_after))
+        return false;
     conn->session_lost_ms = now_ms;
-    conn_state_feed(conn, CONN_EVENT_SESSION_LOST, news);
+    return true;
 }
 
 static void on_list(void *user, enum kind kind, const struct catalog *list, const char *error)
@@ -67,7 +66,7 @@ static void on_list(void *user, enum kind kind, const struct catalog *list, cons
     struct conn *conn = user;
     enum conn_list_outcome outcome = conn_list_fetched(conn, kind, list, error);
     if (conn->state == STATE_POLLING && outcome == CONN_LIST_FAILED)
-        failed(conn, &(struct conn_news){.text = error});
+        failed(conn, CONN_EVENT_ATTEMPT_FAILED, &(struct conn_news){.text = error});
     else if (conn->state == STATE_POLLING && !conn_list_is_fetching(conn))
         conn_state_end_poll(conn);
     else if (outcome == CONN_LIST_DEAF)
@@ -90,33 +89,17 @@ static void on_end(void *user, const struct peer_end *end, const struct peer_fac
     struct conn *conn = user;
     struct conn_news news = {.text = end->text, .facts = facts, .asked_ms = end->retry_after_ms};
     count_end(conn, end->reason);
-    switch (end->reason) {
-    case PEER_UNSUPPORTED:
-        if (conn_state_poll_interval(conn)) {
-            conn_state_feed(conn, CONN_EVENT_POLLABLE, &(struct conn_news){.text = "", .facts = facts});
-        } else {
-            conn->attempts = 0;
-            conn_state_feed(conn, CONN_EVENT_UNSUPPORTED, &news);
-        }
-        break;
-    case PEER_UNAUTHORIZED:
-        conn_state_feed(conn, CONN_EVENT_UNAUTHORIZED, &news);
-        break;
-    case PEER_FORBIDDEN:
-        conn_state_feed(conn, CONN_EVENT_REFUSED, &news);
-        break;
-    case PEER_NO_RESOURCES:
-        conn_state_feed(conn, CONN_EVENT_NO_RESOURCES, &news);
-        break;
-    case PEER_SESSION_LOST:
-        session_lost(conn, &news);
-        break;
-    case PEER_UNREACHABLE:
-    case PEER_STREAM_ENDED:
-    case PEER_PROTOCOL:
-        failed(conn, &news);
-        break;
-    }
+    enum conn_event event = verdict_of_end(conn->state, end->reason, conn_state_poll_interval(conn) > 0);
+    if (end->reason == PEER_SESSION_LOST && may_replace_session(conn))
+        event = CONN_EVENT_SESSION_LOST;
+    if (event == CONN_EVENT_POLLABLE)
+        news.text = "";
+    if (event == CONN_EVENT_UNSUPPORTED)
+        conn->attempts = 0;
+    if (event == CONN_EVENT_STREAM_ENDED || event == CONN_EVENT_ATTEMPT_FAILED)
+        failed(conn, event, &news);
+    else
+        conn_state_feed(conn, event, &news);
 }
 
 const struct peer_handlers conn_peer_handlers = {

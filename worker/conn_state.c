@@ -7,14 +7,13 @@
  * there is a place under the limits, so everything held is counted. Letting go of both, and of the timers that belong to
  * them, is one function, so nothing of a former attempt can come back: peer_close ends all callbacks. */
 #include "common/clock.h"
-#include "common/duration.h"
 #include "common/event.h"
 #include "common/log.h"
 #include "worker/conn_internal.h"
 #include "worker/retry.h"
+#include "worker/verdict.h"
 
-#include <errno.h>
-#include <string.h>
+#include <assert.h>
 
 enum { ORIGIN_SIZE = 512, FRESH_PROBE_EVERY = 16 };
 
@@ -104,21 +103,39 @@ static void write_facts(struct conn *conn, struct row *row, const struct peer_fa
         row->lists[kind].advertised = facts->advertised >> kind & 1U;
 }
 
-static void log_change(const struct conn *conn, enum state from, enum conn_event event, const char *error,
-                       uint64_t wait_ms)
-{
-    char wait[DURATION_TEXT_SIZE];
-    log_info("conn.state", LOG_TEXT("server", conn->def->id), LOG_TEXT("from", state_name(from)),
-             LOG_TEXT("to", state_name(conn->state)), LOG_TEXT("why", conn_event_name(event)),
-             LOG_TEXT("error", error && error[0] ? error : NULL), LOG_U64("attempts", conn->attempts),
-             LOG_TEXT("next", wait_ms ? duration_words(wait_ms, wait) : NULL));
-}
-
 /* The row's new error. In QUEUED only a limit is one: what made it wait is what keeps it from going on. */
 static const char *error_of(enum state state, enum conn_event event, const struct conn_news *news)
 {
     bool limit = event == CONN_EVENT_NO_ROOM || event == CONN_EVENT_NO_RESOURCES;
     return state == STATE_QUEUED && !limit ? "" : news->text;
+}
+
+/* Why streams end, and how many are opened again. Events that close none have counter 0, which counts something else. */
+static void count_change(const struct conn *conn, enum state from, enum conn_event event, uint64_t connects)
+{
+    static const enum counter closed[CONN_EVENT_COUNT] = {
+        [CONN_EVENT_ASSIGNED] = COUNTER_CLOSED_STOPPED,
+        [CONN_EVENT_CHANGED] = COUNTER_CLOSED_CHANGED,
+        [CONN_EVENT_SWITCHED_OFF] = COUNTER_CLOSED_SWITCHED_OFF,
+        [CONN_EVENT_DROPPED] = COUNTER_CLOSED_DROPPED,
+        [CONN_EVENT_STOPPED] = COUNTER_CLOSED_STOPPED,
+        [CONN_EVENT_RECONNECT] = COUNTER_CLOSED_RECONNECT,
+        [CONN_EVENT_IDLE] = COUNTER_CLOSED_IDLE,
+        [CONN_EVENT_NO_RESOURCES] = COUNTER_CLOSED_STREAM_ENDED,
+        [CONN_EVENT_UNSUPPORTED] = COUNTER_CLOSED_REFUSED,
+        [CONN_EVENT_POLLABLE] = COUNTER_CLOSED_REFUSED,
+        [CONN_EVENT_UNAUTHORIZED] = COUNTER_CLOSED_REFUSED,
+        [CONN_EVENT_REFUSED] = COUNTER_CLOSED_REFUSED,
+        [CONN_EVENT_STREAM_ENDED] = COUNTER_CLOSED_STREAM_ENDED,
+        [CONN_EVENT_EXHAUSTED] = COUNTER_CLOSED_STREAM_ENDED,
+        [CONN_EVENT_SESSION_LOST] = COUNTER_CLOSED_SESSION_LOST,
+        [CONN_EVENT_DEAF] = COUNTER_CLOSED_DEAF,
+    };
+    static_assert(COUNTER_CONNECTS == 0, "0 is no counter of closed streams");
+    if (state_is_connected(from) && closed[event] != 0)
+        conn_count(conn, closed[event]);
+    if (state_is_connected(conn->state) && connects > 0)
+        conn_count(conn, COUNTER_REOPENED);
 }
 
 /* `wait_ms` 0: no next attempt is planned. */
@@ -142,12 +159,13 @@ static void conn_set_state(struct conn *conn, enum state state, enum conn_event 
         row.state = (uint8_t)state;
         row.state_since_ms = wall_ms;
         row.connected_since_ms = state_is_connected(state) ? wall_ms : 0;
+        count_change(conn, from, event, row.connects);
         row.connects += state_is_connected(state) ? 1 : 0;
     }
     conn_row_store(conn, &row);
     if (state == from)
         return;
-    log_change(conn, from, event, news->text, wait_ms);
+    conn_log_change(conn, from, event, news->text, wait_ms);
     if (event != CONN_EVENT_DROPPED)
         publish_note(conn->env->publish, conn->row, conn->incarnation, EVENT_STATUS, NULL);
 }
@@ -198,9 +216,9 @@ static void start_attempt(struct conn *conn)
         return;
     }
     conn_count(conn, COUNTER_CONNECT_FAILURES);
-    bool ours = result == -ENOMEM || result == -EMFILE || result == -ENFILE || result == -EAGAIN;
-    const char *text = result == -ENOTSUP ? "this transport is not spoken" : strerror(-result);
-    conn_state_feed(conn, ours ? CONN_EVENT_NO_RESOURCES : CONN_EVENT_REFUSED, &(struct conn_news){.text = text});
+    const char *text;
+    enum conn_event event = verdict_of_start(result, &text);
+    conn_state_feed(conn, event, &(struct conn_news){.text = text});
 }
 
 /* A poll that is through: nothing is held until the next one. */

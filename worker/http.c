@@ -15,10 +15,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 /* Connections kept idle, all servers together. */
 enum { IDLE_MAX = 256 };
+
+/* So many exchanges at once are a wave. */
+enum { WAVE_MIN = 64 };
 
 /* A socket that libcurl wants watched. Lives until its close callback. */
 struct watch {
@@ -66,6 +70,31 @@ static void drop(struct http_exchange *exchange)
     http_exchange_destroy(exchange);
 }
 
+/* libcurl keeps the stream, if there is no place for it in the park. */
+static void park(struct http_exchange *exchange)
+{
+    struct http *http = exchange->http;
+    exchange->leaves = false;
+    if (!http_parked_enter(exchange))
+        return;
+    curl_multi_remove_handle(http->multi, exchange->easy); /* and closes its own descriptor of the connection */
+    http->in_flight--;
+    exchange->added = false;
+    http_exchange_forget_easy(exchange);
+}
+
+/* A wave of exchanges leaves its memory in holes between what is held: given back once the wave is over. That takes some
+ * milliseconds, so it is not done after a few. */
+static void give_back(struct http *http)
+{
+    if (http->in_flight > http->most_in_flight)
+        http->most_in_flight = http->in_flight;
+    if (http->in_flight > 0 || http->most_in_flight < WAVE_MIN)
+        return;
+    http->most_in_flight = 0;
+    malloc_trim(0);
+}
+
 /* Handlers that run in between may add to the list. */
 static void do_pending(struct http *http)
 {
@@ -79,10 +108,13 @@ static void do_pending(struct http *http)
         exchange->is_pending = false;
         if (exchange->gone)
             drop(exchange);
+        else if (exchange->leaves)
+            park(exchange);
         else
             add(exchange);
     }
     uv_idle_stop(&http->idle);
+    give_back(http);
     curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)(http->in_flight + IDLE_MAX));
 }
 
@@ -147,9 +179,9 @@ static struct watch *watch_create(struct http *http, curl_socket_t socket)
  * transfer there is. Without memory one socket stays unwatched, and its exchange ends at its deadline. */
 static int on_want_socket(CURL *easy, curl_socket_t socket, int what, void *user, void *socket_user)
 {
-    (void)easy;
     struct http *http = user;
     struct watch *watch = socket_user;
+    http_exchange_on_watched(easy, socket, what);
     if (what == CURL_POLL_REMOVE) {
         if (watch) {
             curl_multi_assign(http->multi, socket, NULL);
@@ -188,6 +220,9 @@ int http_create(uv_loop_t *loop, struct http **out)
     http->multi = curl_multi_init();
     if (!http->multi)
         goto free_http;
+    if (park_create(loop, &http->park) != 0)
+        goto cleanup_multi;
+    http->parks = true;
     http->loop = loop;
     http->pending_end = &http->pending;
     http->ca_file = curl_version_info(CURLVERSION_NOW)->cainfo;
@@ -202,6 +237,8 @@ int http_create(uv_loop_t *loop, struct http **out)
     curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_MAX);
     *out = http;
     return 0;
+cleanup_multi:
+    curl_multi_cleanup(http->multi);
 free_http:
     free(http);
 cleanup_curl:
@@ -228,10 +265,30 @@ void http_destroy(struct http *http)
     assert(http->in_flight == 0);
     curl_multi_cleanup(http->multi); /* closes idle connections, by the callbacks above */
     curl_global_cleanup();
+    park_destroy(http->park);
     uv_close((uv_handle_t *)&http->timer, on_timer_closed);
+}
+
+void http_set_parking(struct http *http, bool parks)
+{
+    http->parks = parks;
 }
 
 uint64_t http_bytes_received(const struct http *http)
 {
     return http->bytes_received;
+}
+
+const char *http_last_version(const struct http *http)
+{
+    switch (http->last_version) {
+    case 0:
+        return "";
+    case CURL_HTTP_VERSION_1_0:
+        return "HTTP/1.0";
+    case CURL_HTTP_VERSION_1_1:
+        return "HTTP/1.1";
+    default: /* newer ones are not asked for */
+        return "HTTP/2";
+    }
 }

@@ -87,6 +87,10 @@ MUST_CHECK int http_create(uv_loop_t *loop, struct http **out);
  * turn. NULL does nothing. */
 void http_destroy(struct http *http);
 
+/* Whether the streams of exchanges that start from now on leave libcurl once their head is in, where they can: they
+ * then cost a tenth of the memory. On at first. */
+void http_set_parking(struct http *http, bool parks);
+
 /* 0, or a negative errno; then no handler runs. All that `request` and `handlers` point to is copied, but
  * `guard_user`. -EINVAL: a line break within a header. */
 MUST_CHECK int http_start(struct http *http, const struct http_request *request, const struct http_handlers *handlers,
@@ -96,5 +100,8 @@ void http_cancel(struct http_exchange *exchange);
 
 /* Bytes of response bodies since the start. */
 uint64_t http_bytes_received(const struct http *http);
+
+/* In what the last response came: "HTTP/2". "" before the first one. */
+const char *http_last_version(const struct http *http);
 
 #endif

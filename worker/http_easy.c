@@ -47,6 +47,14 @@ static bool allowed(struct http_exchange *exchange, const struct sockaddr *addre
            exchange->guard(exchange->guard_user, address, opening->forbidden, sizeof opening->forbidden);
 }
 
+static unsigned port_of(const struct sockaddr *address)
+{
+    const void *any = address;
+    const struct sockaddr_in *in = any;
+    const struct sockaddr_in6 *in6 = any;
+    return ntohs(address->sa_family == AF_INET6 ? in6->sin6_port : in->sin_port);
+}
+
 /* libcurl's callback: a socket for an address. */
 static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address)
 {
@@ -60,6 +68,7 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
         return CURL_SOCKET_BAD;
     }
     exchange->opening->opened = true;
+    exchange->opening->port = port_of(&address->addr);
     watch_peer(fd);
     return fd;
 }
@@ -178,7 +187,9 @@ static MUST_CHECK bool set_transfer(CURL *easy, struct http_exchange *exchange, 
     SET(CURLOPT_HTTPHEADER, exchange->headers);
     SET(CURLOPT_BUFFERSIZE, (long)(is_stream ? STREAM_BUFFER_SIZE : BUFFER_SIZE));
     SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER_SIZE);
-    if (!is_stream)
+    if (is_stream)
+        SET(CURLOPT_HTTP_TRANSFER_DECODING, 0L); /* it is undone by ours */
+    else
         SET(CURLOPT_ACCEPT_ENCODING, ""); /* all that libcurl can undo */
     SET(CURLOPT_HEADERFUNCTION, http_exchange_on_header);
     SET(CURLOPT_HEADERDATA, exchange);

@@ -28,13 +28,20 @@ static void deadline_stop(struct http_exchange *exchange)
     exchange->deadline = NULL;
 }
 
-/* The exchange is over for its owner, who may do anything in on_end: nothing of it is touched afterwards. */
-static void finish(struct http_exchange *exchange, const struct http_end *end)
+/* From here on no handler runs. */
+static void retire(struct http_exchange *exchange)
 {
     assert(!exchange->gone);
     exchange->gone = true;
     deadline_stop(exchange);
+    park_leave(&exchange->place);
     http_pend(exchange);
+}
+
+/* The exchange is over for its owner, who may do anything in on_end: nothing of it is touched afterwards. */
+static void finish(struct http_exchange *exchange, const struct http_end *end)
+{
+    retire(exchange);
     exchange->handlers.on_end(exchange->user, end);
 }
 
@@ -93,6 +100,9 @@ int http_start(struct http *http, const struct http_request *request, const stru
         .headers_timeout_ms = request->headers_timeout_ms,
         .total_timeout_ms = request->total_timeout_ms,
         .started_ms = uv_now(http->loop),
+        .socket = CURL_SOCKET_BAD,
+        .is_stream = request->total_timeout_ms == 0,
+        .may_park = http_parked_may(http, request),
     };
     int result = -ENOMEM;
     exchange->opening = calloc(1, sizeof *exchange->opening);
@@ -115,21 +125,37 @@ destroy:
 
 void http_cancel(struct http_exchange *exchange)
 {
+    if (exchange)
+        retire(exchange);
+}
+
+void http_exchange_forget_easy(struct http_exchange *exchange)
+{
+    if (exchange->easy)
+        curl_easy_cleanup(exchange->easy);
+    exchange->easy = NULL;
+    curl_slist_free_all(exchange->headers);
+    exchange->headers = NULL;
+}
+
+void http_exchange_on_watched(CURL *easy, curl_socket_t socket, int what)
+{
+    struct http_exchange *exchange = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &exchange);
     if (!exchange)
         return;
-    assert(!exchange->gone);
-    exchange->gone = true;
-    deadline_stop(exchange);
-    http_pend(exchange);
+    if (what != CURL_POLL_REMOVE)
+        exchange->socket = socket;
+    else if (exchange->socket == socket)
+        exchange->socket = CURL_SOCKET_BAD;
 }
 
 void http_exchange_destroy(struct http_exchange *exchange)
 {
     deadline_stop(exchange);
-    if (exchange->easy)
-        curl_easy_cleanup(exchange->easy);
-    curl_slist_free_all(exchange->headers);
+    http_exchange_forget_easy(exchange);
     free(exchange->opening);
+    free(exchange->origin);
     free(exchange);
 }
 
@@ -147,10 +173,15 @@ static bool give_head(struct http_exchange *exchange)
 {
     struct http_head head;
     http_head_get(&exchange->opening->head, clock_wall_ms(), &head);
+    curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_VERSION, &exchange->http->last_version);
     deadline_go_on(exchange);
+    exchange->is_chunked = exchange->is_stream && exchange->opening->head.is_chunked;
+    exchange->leaves = http_parked_fits(exchange, &head);
     exchange->handlers.on_head(exchange->user, &head);
     if (exchange->gone)
         return false;
+    if (exchange->leaves)
+        http_pend(exchange);
     curl_easy_setopt(exchange->easy, CURLOPT_ERRORBUFFER, NULL);
     free(exchange->opening);
     exchange->opening = NULL;
@@ -162,6 +193,27 @@ static bool give_body(struct http_exchange *exchange, const uint8_t *bytes, size
 {
     exchange->http->bytes_received += size;
     exchange->handlers.on_body(exchange->user, bytes, size);
+    return !exchange->gone;
+}
+
+bool http_exchange_give_raw(struct http_exchange *exchange, const uint8_t *bytes, size_t size)
+{
+    if (!exchange->is_chunked)
+        return give_body(exchange, bytes, size);
+    const uint8_t *end = bytes + size;
+    const uint8_t *data;
+    size_t data_size;
+    int outcome;
+    while ((outcome = chunked_next(&exchange->chunked, &bytes, end, &data, &data_size)) == CHUNKED_DATA)
+        if (!give_body(exchange, data, data_size))
+            return false;
+    if (outcome == CHUNKED_BAD) {
+        struct http_end bad;
+        http_failure_malformed(exchange, &bad);
+        finish(exchange, &bad);
+    } else if (outcome == CHUNKED_END && exchange->place.park) { /* else libcurl will tell */
+        http_exchange_done(exchange, CURLE_OK);
+    }
     return !exchange->gone;
 }
 
@@ -181,7 +233,7 @@ size_t http_exchange_on_body(char *bytes, size_t size, size_t count, void *user)
 {
     struct http_exchange *exchange = user;
     (void)size; /* always 1 */
-    if (exchange->gone || !give_body(exchange, (const uint8_t *)bytes, count))
+    if (exchange->gone || !http_exchange_give_raw(exchange, (const uint8_t *)bytes, count))
         return CURL_WRITEFUNC_ERROR;
     return count;
 }

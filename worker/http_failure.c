@@ -17,6 +17,10 @@ enum { ORIGIN_SIZE = 96 };
 /* host:port of the URL. */
 static const char *origin_of(const struct http_exchange *exchange, char out[ORIGIN_SIZE])
 {
+    if (exchange->origin) {
+        snprintf(out, ORIGIN_SIZE, "%s", exchange->origin);
+        return out;
+    }
     char *url = NULL;
     char *host = NULL;
     char *port = NULL;
@@ -35,6 +39,12 @@ static const char *origin_of(const struct http_exchange *exchange, char out[ORIG
     return out;
 }
 
+char *http_failure_origin(const struct http_exchange *exchange)
+{
+    char origin[ORIGIN_SIZE];
+    return strdup(origin_of(exchange, origin));
+}
+
 static void say(struct http_end *end, enum http_end_reason reason, const char *format, ...) PRINTF_LIKE(3, 4);
 
 static void say(struct http_end *end, enum http_end_reason reason, const char *format, ...)
@@ -48,11 +58,13 @@ static void say(struct http_end *end, enum http_end_reason reason, const char *f
 
 static int os_error(const struct http_exchange *exchange)
 {
-    long os_errno = 0;
-    curl_easy_getinfo(exchange->easy, CURLINFO_OS_ERRNO, &os_errno);
+    long os_errno = exchange->os_error;
+    if (exchange->easy)
+        curl_easy_getinfo(exchange->easy, CURLINFO_OS_ERRNO, &os_errno);
     return (int)os_errno;
 }
 
+/* Whether it was a proxy is known by the port only: libcurl does not say. */
 static void describe_no_connect(const struct http_exchange *exchange, const char *origin, struct http_end *end)
 {
     const struct http_opening *opening = exchange->opening;
@@ -64,15 +76,18 @@ static void describe_no_connect(const struct http_exchange *exchange, const char
         say(end, HTTP_FORBIDDEN, "%s", opening->forbidden);
         return;
     }
+    const char *port = strrchr(origin, ':');
+    bool proxied = opening && opening->opened && port && opening->port != strtoul(port + 1, NULL, 10);
+    const char *whose = proxied ? "the proxy for " : "";
     int error = os_error(exchange);
     if (error == ECONNREFUSED)
-        say(end, HTTP_NO_CONNECT, "connection refused by %s", origin);
+        say(end, HTTP_NO_CONNECT, "connection refused by %s%s", whose, origin);
     else if (error == ETIMEDOUT)
-        say(end, HTTP_NO_CONNECT, "nobody answers at %s", origin);
+        say(end, HTTP_NO_CONNECT, "nobody answers at %s%s", whose, origin);
     else if (error != 0)
-        say(end, HTTP_NO_CONNECT, "could not connect to %s: %s", origin, strerror(error));
+        say(end, HTTP_NO_CONNECT, "could not connect to %s%s: %s", whose, origin, strerror(error));
     else
-        say(end, HTTP_NO_CONNECT, "could not connect to %s", origin);
+        say(end, HTTP_NO_CONNECT, "could not connect to %s%s", whose, origin);
 }
 
 static void describe_no_tls(const struct http_exchange *exchange, CURLcode code, const char *origin,
@@ -88,7 +103,8 @@ static void describe_no_tls(const struct http_exchange *exchange, CURLcode code,
 static void describe_cut(const struct http_exchange *exchange, const char *origin, struct http_end *end)
 {
     long proxy_status = 0;
-    curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+    if (exchange->opening)
+        curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
     int error = os_error(exchange);
     if (exchange->opening && proxy_status >= 300)
         say(end, HTTP_NO_CONNECT, "the proxy does not connect to %s: status %ld", origin, proxy_status);
@@ -185,4 +201,10 @@ void http_failure_timed_out(const struct http_exchange *exchange, struct http_en
         say(end, HTTP_TIMED_OUT, "no connection to %s within %s", origin, duration_words(head_ms, time));
     else
         say(end, HTTP_TIMED_OUT, "no answer from %s within %s", origin, duration_words(head_ms, time));
+}
+
+void http_failure_malformed(const struct http_exchange *exchange, struct http_end *end)
+{
+    char origin[ORIGIN_SIZE];
+    say(end, HTTP_BAD, "the chunks of the stream from %s are malformed", origin_of(exchange, origin));
 }

@@ -55,6 +55,15 @@ static void set_exact(char *out, size_t out_size, const char *value, size_t size
     out[size] = '\0';
 }
 
+/* The last coding is the one that frames the body. */
+static bool ends_with_chunked(const char *value, size_t size)
+{
+    static const char CHUNKED[] = "chunked";
+    size_t length = sizeof CHUNKED - 1;
+    return size >= length && strncasecmp(value + size - length, CHUNKED, length) == 0 &&
+           (size == length || is_blank(value[size - length - 1]) || value[size - length - 1] == ',');
+}
+
 static void take_field(struct http_head_reader *reader, const char *name, size_t name_size, const char *value,
                        size_t size)
 {
@@ -67,6 +76,10 @@ static void take_field(struct http_head_reader *reader, const char *name, size_t
         set_exact(reader->location, sizeof reader->location, value, size);
     } else if (NAMED("retry-after")) {
         set_cut(reader->retry_after, sizeof reader->retry_after, value, size);
+    } else if (NAMED("transfer-encoding")) {
+        reader->is_chunked = ends_with_chunked(value, size);
+    } else if (NAMED("content-length")) {
+        reader->has_length = true;
     } else if (NAMED("www-authenticate")) {
         if (reader->www_authenticate[0])
             append_cut(reader->www_authenticate, sizeof reader->www_authenticate, ", ", 2);

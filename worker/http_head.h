@@ -7,6 +7,7 @@
 #include "common/compiler.h"
 #include "worker/http.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,8 @@ enum {
 
 struct http_head_reader {
     int status;
+    bool is_chunked; /* Transfer-Encoding */
+    bool has_length; /* Content-Length, which counts for nothing beside chunks */
     char content_type[256];
     char session_id[HTTP_HEAD_SESSION_ID_MAX + 1];
     char www_authenticate[HTTP_HEAD_TEXT_MAX + 1];

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* mcp-broker-worker: a process for one shard of connections, started by mcp-broker and by nobody else. It is told what to
- * do over descriptor 3 (common/link.h) and lives as long as that: when the supervisor is gone, it leaves in order, too.
+/* mcp-broker-worker: a process for one shard of connections, started by mcp-broker. It is told what to do over
+ * descriptor 3 (common/link.h) and lives as long as that: when the supervisor is gone, it leaves in order, too. With
+ * --probe it is a process for one look at one server (common/program.h), run by mcp-brokerctl, and none of this holds.
  *
  * Signals of a terminal reach the whole process group; the supervisor decides what they mean, so they are ignored here.
  * Descriptors that were left open by whoever started the broker are closed: 0 to 3 are the contract. */
 #include "common/config.h"
 #include "common/link.h"
 #include "common/log.h"
+#include "common/program.h"
 #include "worker/peer.h"
+#include "worker/probe.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -129,8 +132,11 @@ static void ignore_signals(void)
         sigaction(signals[i], &ignore, NULL);
 }
 
-int main(void)
+int main(int argc, char *argv[])
 {
+    if (argc == 3 && strcmp(argv[1], PROGRAM_PROBE) == 0)
+        return probe_run(argv[2]);
+
     static const struct link_handlers handlers = {.on_message = on_message, .on_gone = on_gone};
     struct process process = {.exit_code = EXIT_SUCCESS};
     if (!is_link(LINK_FD)) {

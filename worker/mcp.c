@@ -118,9 +118,9 @@ char *mcp_list(const json_t *id, enum kind kind, const char *cursor, enum era er
     return write_request(id, LIST_METHODS[kind], params);
 }
 
-char *mcp_cancelled(const json_t *id)
+char *mcp_cancelled(const json_t *id, const char *reason)
 {
-    json_t *params = json_pack("{s:o, s:s}", "requestId", json_deep_copy(id), "reason", "timeout");
+    json_t *params = json_pack("{s:o, s:s}", "requestId", json_deep_copy(id), "reason", reason);
     return params == NULL ? NULL : write_request(NULL, "notifications/cancelled", params);
 }
 

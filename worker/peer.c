@@ -4,6 +4,7 @@
  *
  *   unknown      server/discover -> (not this era) initialize -> (refused as old servers do) GET, HTTP+SSE
  *   with a hint  that era first; when the server is not of it, those above that have not been tried
+ *   over pipes   peer_stdio.c, which knows both eras of it
  *
  * Only an answer that speaks of the era moves on to the next one. An outage, missing credentials or a policy end the
  * attempt as what they are, with the era left unknown.
@@ -56,9 +57,13 @@ json_t *peer_new_id(struct peer *peer)
     return json_integer(++peer->last_id);
 }
 
-int peer_call(const struct peer *peer, const char *method, const json_t *id, const char *body, uint64_t timeout_ms,
+int peer_call(struct peer *peer, const char *method, const json_t *id, const char *body, uint64_t timeout_ms,
               const struct call_handlers *handlers, void *user, struct call **out)
 {
+    if (peer->era->send != NULL) {
+        *out = NULL;
+        return peer->era->send(peer, body);
+    }
     const struct transfer_target target = peer->era->target(peer);
     const struct call_request request = {
         .rpc_method = peer->era->names_methods ? method : NULL,
@@ -272,9 +277,12 @@ void peer_fail(struct peer *peer, const char *what, const struct call_reply *rep
 static const struct peer_era *const ERAS[ERA_COUNT] = {
     [ERA_STATELESS] = &PEER_STATELESS, [ERA_SESSION] = &PEER_SESSION, [ERA_SSE] = &PEER_HTTP_SSE};
 
+static const struct peer_era *const STDIO_ERAS[ERA_COUNT] = {
+    [ERA_STATELESS] = &PEER_STDIO_STATELESS, [ERA_SESSION] = &PEER_STDIO_SESSION};
+
 static int start_era(struct peer *peer, enum era era)
 {
-    peer->era = ERAS[era];
+    peer->era = peer->def->transport == TRANSPORT_STDIO ? STDIO_ERAS[era] : ERAS[era];
     peer->tried |= bit_of(era);
     int result = peer->era->start(peer);
     if (result != 0)
@@ -282,10 +290,19 @@ static int start_era(struct peer *peer, enum era era)
     return result;
 }
 
-/* The next era to try, or ERA_UNKNOWN. */
+/* The first era to try. */
+static enum era choose_first(const struct server_def *def, enum era hint)
+{
+    if (def->transport == TRANSPORT_SSE)
+        return ERA_SSE;
+    bool is_known = hint == ERA_SESSION || (hint == ERA_SSE && def->transport == TRANSPORT_HTTP);
+    return is_known ? hint : ERA_STATELESS;
+}
+
+/* The next era to try, or ERA_UNKNOWN. Over pipes the eras change without starting anew. */
 static enum era choose_next(const struct peer *peer)
 {
-    if (peer->def->transport == TRANSPORT_SSE)
+    if (peer->def->transport != TRANSPORT_HTTP)
         return ERA_UNKNOWN;
     if ((peer->tried & bit_of(ERA_STATELESS)) == 0)
         return ERA_STATELESS;
@@ -324,7 +341,7 @@ static void on_attempt_over(void *user)
 int peer_start(const struct peer_env *env, const struct server_def *def, enum era hint,
                const struct peer_handlers *handlers, void *user, struct peer **out)
 {
-    if (def->transport != TRANSPORT_HTTP && def->transport != TRANSPORT_SSE)
+    if (def->transport == TRANSPORT_STDIO && def->source != SOURCE_FILE)
         return -ENOTSUP;
     struct peer *peer = calloc(1, sizeof(*peer));
     if (peer == NULL)
@@ -333,14 +350,11 @@ int peer_start(const struct peer_env *env, const struct server_def *def, enum er
     peer->def = def;
     peer->handlers = handlers;
     peer->user = user;
-    enum era first = hint == ERA_SESSION || hint == ERA_SSE ? hint : ERA_STATELESS;
-    if (def->transport == TRANSPORT_SSE)
-        first = ERA_SSE;
     int result = delay_start(env->loop, peer_attempt_ms(peer), on_attempt_over, peer, &peer->attempt);
     if (result == 0 && def->auth != NULL)
         result = oauth_account_open(env->oauth, def, env->guard, guard_user_of(peer), &peer->account);
     if (result == 0)
-        result = start_era(peer, first);
+        result = start_era(peer, choose_first(def, hint));
     if (result != 0) {
         peer_close(peer);
         return result;

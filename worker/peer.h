@@ -5,7 +5,8 @@
  *
  *   conn ── peer ─┬─ peer_stateless  2026-07-28 ─┬─ call ─┐
  *                 ├─ peer_session    2025-*     ─┼────────┼─ transfer ── http, sse, jsonrpc
- *                 └─ peer_sse        2024-11-05 ─┴────────┘
+ *                 ├─ peer_sse        2024-11-05 ─┴────────┘
+ *                 └─ peer_stdio      both, over pipes ────── stdio_process, jsonrpc
  *
  * All callbacks run from the loop, never from within peer_start, and never after peer_close. Loop thread only. */
 #ifndef WORKER_PEER_H
@@ -85,7 +86,7 @@ struct peer_handlers {
 
 /* Starts: everything from the probe on. `hint` is the era that was right the last time, or ERA_UNKNOWN. `env`, `def` and
  * `handlers` live longer than the peer. An attempt takes at most def->timeout_ms (env->connect_timeout_ms when 0). 0 or
- * a negative errno; -ENOTSUP: a transport that is not spoken here. */
+ * a negative errno; -ENOTSUP: a program is not started for a definition made at run time. */
 MUST_CHECK int peer_start(const struct peer_env *env, const struct server_def *def, enum era hint,
                           const struct peer_handlers *handlers, void *user, struct peer **out);
 
@@ -95,10 +96,11 @@ MUST_CHECK int peer_start(const struct peer_env *env, const struct server_def *d
 void peer_list(struct peer *peer, enum kind kind);
 
 /* Leaves: the stream is cut at once; a session is ended by a DELETE that goes on in the background for at most 5 s
- * (peer_farewells counts those). No callback afterwards. NULL does nothing. */
+ * (peer_farewells counts those), and a stdio server likewise is given some seconds to leave before it is killed. No
+ * callback afterwards. NULL does nothing. */
 void peer_close(struct peer *peer);
 
-/* Sessions being ended at the moment, of the whole process: who stops waits for 0. */
+/* Sessions and stdio servers being ended at the moment, of the whole process: who stops waits for 0. */
 unsigned peer_farewells(void);
 
 #endif

@@ -29,19 +29,22 @@ struct peer_listing;
 struct peer_era {
     enum era era;
     bool names_methods;     /* requests carry Mcp-Method */
-    bool answers_requests;  /* requests of the server are answered, by POST; and ours are cancelled by a notification */
+    bool answers_requests;  /* requests of the server are answered */
+    bool cancels;           /* a request that is given up is cancelled by a notification */
     bool replies_on_stream; /* replies come on the stream, not in the response */
     bool resumes;           /* an answer's stream that was closed can be resumed */
     /* 0 or a negative errno; then nothing is left of it. */
     int (*start)(struct peer *peer);
+    /* One of the two: where messages are POSTed; or what writes one, 0 or a negative errno. */
     struct transfer_target (*target)(const struct peer *peer);
+    int (*send)(struct peer *peer, const char *body);
     /* NULL, or: when the reply says that the server has forgotten the session, ends the peer (which runs a handler), and
      * is true. */
     bool (*check_lost)(struct peer *peer, const struct call_reply *reply);
     /* Cuts the stream and everything under way but lists and posts; says goodbye if there is a session. */
     void (*close)(struct peer *peer);
 };
-extern const struct peer_era PEER_STATELESS, PEER_SESSION, PEER_HTTP_SSE;
+extern const struct peer_era PEER_STATELESS, PEER_SESSION, PEER_HTTP_SSE, PEER_STDIO_STATELESS, PEER_STDIO_SESSION;
 
 /* A fetch under way. */
 struct peer_listing {
@@ -68,6 +71,7 @@ struct peer {
         struct peer_stateless *stateless;
         struct peer_session *session;
         struct peer_http_sse *http_sse;
+        struct peer_stdio *stdio;
     } as;
     struct delay *attempt; /* limits it; NULL once listening */
     const char *step;      /* the request that the attempt waits for */
@@ -91,10 +95,10 @@ struct transfer_target peer_target(const struct peer *peer);
 /* A new id for a request, or NULL without memory. */
 MUST_CHECK json_t *peer_new_id(struct peer *peer);
 
-/* A call to the server in the era under way: `method` names it where the era wants that, `id` NULL: a notification. 0 or
- * a negative errno. */
-MUST_CHECK int peer_call(const struct peer *peer, const char *method, const json_t *id, const char *body,
-                         uint64_t timeout_ms, const struct call_handlers *handlers, void *user, struct call **out);
+/* A call to the server in the era under way: `method` names it where the era wants that, `id` NULL: a notification. In an
+ * era that writes, *out is NULL then, and the reply comes as any message. 0 or a negative errno. */
+MUST_CHECK int peer_call(struct peer *peer, const char *method, const json_t *id, const char *body, uint64_t timeout_ms,
+                         const struct call_handlers *handlers, void *user, struct call **out);
 
 /* Ends the peer when `result`, of starting `what`, is a failure. Runs a handler then. */
 void peer_check(struct peer *peer, const char *what, int result);
@@ -130,7 +134,7 @@ void peer_on_heard(struct peer *peer);
 
 /* --- peer_post.c: what nobody waits for --- */
 
-/* POSTs `body`, which it frees; NULL, or one too many, is left out. */
+/* POSTs or writes `body`, which it frees; NULL, or one too many, is left out. */
 void peer_post(struct peer *peer, char *body);
 void peer_posts_cancel(struct peer *peer);
 
@@ -144,5 +148,16 @@ void peer_list_on_reply(struct peer *peer, const struct jsonrpc_message *message
 
 /* Drops all fetches, without a word. */
 void peer_lists_cancel(struct peer *peer);
+
+/* Makes all fetches fail, from the loop; `error` is a literal. */
+void peer_lists_fail(struct peer *peer, const char *error);
+
+/* --- peer_stateless.c: a subscription, whatever it comes over --- */
+
+/* A message, no reply, while the subscription `id` is being made or open. Runs a handler. */
+void peer_stateless_on_message(struct peer *peer, const json_t *id, const struct jsonrpc_message *message);
+
+/* It was refused, or has ended. Runs a handler. */
+void peer_stateless_over(struct peer *peer, const struct call_reply *reply);
 
 #endif

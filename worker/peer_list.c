@@ -39,6 +39,20 @@ void peer_lists_cancel(struct peer *peer)
 }
 
 static void start(struct peer *peer, enum kind kind);
+static void on_limit(void *user);
+
+void peer_lists_fail(struct peer *peer, const char *error)
+{
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        struct peer_listing *listing = peer->listings[kind];
+        struct delay *at_once;
+        if (listing == NULL || delay_start(peer->env->loop, 0, on_limit, listing, &at_once) != 0)
+            continue; /* its own limit ends it */
+        delay_cancel(&listing->limit);
+        listing->limit = at_once;
+        listing->failed = error;
+    }
+}
 
 /* Tells how it ended (`error` NULL: well) after it has made way for the next. Runs a handler. */
 static void complete(struct peer_listing *listing, const char *error)
@@ -63,8 +77,8 @@ static void on_limit(void *user)
         return;
     }
     call_cancel(&listing->call);
-    if (listing->peer->era->answers_requests)
-        peer_post(listing->peer, mcp_cancelled(listing->id));
+    if (listing->peer->era->cancels)
+        peer_post(listing->peer, mcp_cancelled(listing->id, "timeout"));
     snprintf(text, sizeof(text), "timed out after %s", duration_format(PEER_LIST_MS, limit));
     complete(listing, text);
 }
@@ -197,11 +211,7 @@ void peer_list_on_reply(struct peer *peer, const struct jsonrpc_message *message
         if (listing == NULL || !jsonrpc_same_id(listing->id, message->id))
             continue;
         call_cancel(&listing->call); /* it may not have been told that its POST was accepted */
-        const struct call_reply reply = {.verdict = message->type == JSONRPC_RESULT ? CALL_RESULT : CALL_ERROR,
-                                         .result = message->result,
-                                         .code = message->code,
-                                         .data = message->data,
-                                         .session_id = ""};
+        const struct call_reply reply = call_reply_from_message(message);
         take_reply(listing, &reply);
         return;
     }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* What a peer sends without waiting: answers to the server's requests, cancellations, and the DELETE that ends a
  * session. The first belong to the peer and end with it, and their number is bounded, so that a server that asks
- * endlessly gets no more than it has answers under way. A DELETE outlives its peer, in the background, for some
+ * endlessly gets no more than it has answers under way (over pipes, no more than wait to be read). A DELETE outlives its peer, in the background, for some
  * seconds. */
 #include "worker/peer_internal.h"
+
+#include "worker/stdio_process.h"
 
 #include <stdlib.h>
 
@@ -39,6 +41,12 @@ static const struct call_handlers ANSWER_HANDLERS = {.on_reply = on_answered};
 void peer_post(struct peer *peer, char *body)
 {
     struct peer_answer *answer = NULL;
+    if (peer->era->send != NULL) {
+        if (body != NULL)
+            peer->era->send(peer, body);
+        free(body);
+        return;
+    }
     if (body != NULL && peer->answer_count < PEER_ANSWERS_MAX)
         answer = malloc(sizeof(*answer));
     if (answer != NULL) {
@@ -92,5 +100,5 @@ void peer_farewell(const struct transfer_target *target)
 
 unsigned peer_farewells(void)
 {
-    return farewells;
+    return farewells + stdio_process_leaving();
 }

@@ -371,6 +371,7 @@ static int begin(struct peer *peer)
 
 const struct peer_era PEER_SESSION = {.era = ERA_SESSION,
                                       .answers_requests = true,
+                                      .cancels = true,
                                       .resumes = true,
                                       .start = begin,
                                       .target = target_of,

@@ -73,7 +73,7 @@ static void on_greeted(struct peer *peer, const struct jsonrpc_message *message)
     http_sse->id = NULL;
     call_cancel(&http_sse->call); /* it may not have been told that its POST was accepted */
     if (message->type == JSONRPC_ERROR) {
-        const struct call_reply reply = {.verdict = CALL_ERROR, .code = message->code, .data = message->data};
+        const struct call_reply reply = call_reply_from_message(message);
         peer_fail(peer, INITIALIZE, &reply);
         return;
     }
@@ -205,6 +205,7 @@ static int begin(struct peer *peer)
 
 const struct peer_era PEER_HTTP_SSE = {.era = ERA_SSE,
                                        .answers_requests = true,
+                                       .cancels = true,
                                        .replies_on_stream = true,
                                        .start = begin,
                                        .target = target_of,

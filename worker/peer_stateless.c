@@ -117,12 +117,10 @@ static const struct call_handlers DISCOVER_HANDLERS = {.on_heard = on_heard, .on
 static void on_acknowledged(struct peer *peer, uint8_t kinds)
 {
     peer->facts.heard = kinds & peer->def->events;
-    if (peer->facts.heard != 0) {
+    if (peer->facts.heard != 0)
         peer_listening(peer);
-        return;
-    }
-    call_cancel(&peer->as.stateless->call);
-    peer_end(peer, PEER_UNSUPPORTED, "%s: the server honours none of the notifications asked for", LISTEN);
+    else
+        peer_end(peer, PEER_UNSUPPORTED, "%s: the server honours none of the notifications asked for", LISTEN);
 }
 
 static void end_gracefully(struct peer *peer)
@@ -131,10 +129,8 @@ static void end_gracefully(struct peer *peer)
     peer_end_as(peer, &end);
 }
 
-static void on_message(void *user, const struct jsonrpc_message *message)
+void peer_stateless_on_message(struct peer *peer, const json_t *id, const struct jsonrpc_message *message)
 {
-    struct peer *peer = user;
-    const json_t *id = peer->as.stateless->id;
     uint8_t kinds;
     if (mcp_is_cancelled(message, id)) {
         if (peer->is_listening)
@@ -143,16 +139,26 @@ static void on_message(void *user, const struct jsonrpc_message *message)
             peer_end(peer, PEER_UNREACHABLE, "%s: cancelled by the server", LISTEN);
     } else if (!jsonrpc_same_id(id, mcp_subscription(message))) {
         return;
-    } else if (!peer->is_listening && mcp_is_acknowledgement(message, &kinds)) {
+    } else if (!peer->is_listening && !peer->is_ended && mcp_is_acknowledgement(message, &kinds)) {
         on_acknowledged(peer, kinds);
     } else {
         peer_on_message(peer, message);
     }
 }
 
+static void on_message(void *user, const struct jsonrpc_message *message)
+{
+    struct peer *peer = user;
+    peer_stateless_on_message(peer, peer->as.stateless->id, message);
+}
+
 /* The stream was refused, or ended before it was acknowledged. */
 static void on_refused(struct peer *peer, const struct call_reply *reply)
 {
+    if (reply->verdict == CALL_RESULT && reply->is_json) {
+        peer_end(peer, PEER_UNSUPPORTED, "%s: answered at once, without a stream", LISTEN);
+        return;
+    }
     struct peer_end end = peer_end_from(PEER_PROTOCOL, LISTEN, reply);
     if (reply->code == JSONRPC_METHOD_NOT_FOUND || reply->code == JSONRPC_INVALID_PARAMS ||
         (reply->verdict == CALL_REFUSED && (reply->status == 404 || reply->status == 405)))
@@ -162,23 +168,26 @@ static void on_refused(struct peer *peer, const struct call_reply *reply)
     peer_end_as(peer, &end);
 }
 
+void peer_stateless_over(struct peer *peer, const struct call_reply *reply)
+{
+    if (!peer->is_listening && peer_is_beside_the_era(reply))
+        peer_fail(peer, LISTEN, reply);
+    else if (!peer->is_listening)
+        on_refused(peer, reply);
+    else if (reply->verdict == CALL_RESULT || reply->verdict == CALL_ERROR)
+        end_gracefully(peer);
+    else if (reply->verdict == CALL_BROKEN && reply->http != NULL)
+        peer_end(peer, PEER_STREAM_ENDED, "stream: the server closed it");
+    else
+        peer_end(peer, PEER_STREAM_ENDED, "stream: %s",
+                 reply->verdict == CALL_BROKEN ? reply->problem : reply->http->text);
+}
+
 static void on_stream_end(void *user, const struct call_reply *reply)
 {
     struct peer *peer = user;
     peer->as.stateless->call = NULL;
-    if (peer->is_listening) {
-        if (reply->verdict == CALL_RESULT || reply->verdict == CALL_ERROR)
-            end_gracefully(peer);
-        else if (reply->verdict == CALL_BROKEN && reply->http != NULL)
-            peer_end(peer, PEER_STREAM_ENDED, "stream: the server closed it");
-        else
-            peer_end(peer, PEER_STREAM_ENDED, "stream: %s",
-                     reply->verdict == CALL_BROKEN ? reply->problem : reply->http->text);
-    } else if (peer_is_beside_the_era(reply)) {
-        peer_fail(peer, LISTEN, reply);
-    } else {
-        on_refused(peer, reply);
-    }
+    peer_stateless_over(peer, reply);
 }
 
 static const struct call_handlers LISTEN_HANDLERS = {

@@ -163,6 +163,7 @@ void worker_reconfigure(struct worker *worker, struct config *config)
     log_set_level((enum log_level)worker->config.log_level);
     worker->peers.connect_timeout_ms = worker->config.connect_timeout;
     struct admission_limits limits = limits_of(worker);
+    http_set_parking(worker->http, !worker->config.no_park);
     admission_set_limits(worker->env.admission, &limits);
     conns_reconfigured(worker->conns);
 }
@@ -293,6 +294,7 @@ int worker_create(uv_loop_t *loop, int slot, uint64_t start_count, struct config
     result = http_create(loop, &worker->http);
     if (result)
         goto free_rules;
+    http_set_parking(worker->http, !worker->config.no_park);
     result = oauth_create(loop, worker->http, &worker->oauth);
     if (result)
         goto destroy_http;

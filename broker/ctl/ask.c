@@ -104,6 +104,16 @@ enum exit_code ask_scale(const struct options *options)
     return ask(options, args, show_nothing);
 }
 
+enum exit_code ask_log_level(const struct options *options)
+{
+    json_t *args = json_pack("{s:s}", "level", options->arguments[0]);
+    if (args == NULL) {
+        fprintf(stderr, "mcp-brokerctl: the level is no UTF-8 text\n");
+        return EXIT_CODE_USAGE;
+    }
+    return ask(options, args, show_nothing);
+}
+
 enum exit_code ask_plainly(const struct options *options)
 {
     return ask(options, NULL, show_nothing);

@@ -15,6 +15,8 @@ enum exit_code ask_server(const struct options *options);
 
 enum exit_code ask_scale(const struct options *options);
 
+enum exit_code ask_log_level(const struct options *options);
+
 /* reload, roll: neither arguments nor news. */
 enum exit_code ask_plainly(const struct options *options);
 

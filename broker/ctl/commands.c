@@ -5,6 +5,7 @@
 
 #include "broker/ctl/ask.h"
 #include "broker/ctl/connect.h"
+#include "broker/ctl/probe.h"
 #include "broker/ctl/states.h"
 #include "broker/ctl/watch.h"
 
@@ -16,7 +17,10 @@
 /* What every command takes. */
 #define TAKES_ALWAYS (TAKES(RUN_DIR) | TAKES(JSON) | TAKES(HELP) | TAKES(VERSION))
 
-static_assert(OPTION_COUNT <= 32, "a bit for each option");
+/* Beside the options: the command wants no broker, nor its table. */
+#define WANTS_NO_BROKER (1U << 31)
+
+static_assert(OPTION_COUNT <= 31, "a bit for each option");
 
 static const struct command {
     const char *name;
@@ -29,8 +33,9 @@ static const struct command {
     {"ping", "", "is a broker there?", ask_ping, 0, 0, 0},
     {"status", "", "the broker at a glance", ask_status, 0, 0, 0},
     {"workers", "", "its processes, and what they have done", ask_workers, 0, 0, 0},
-    {"states", "[--worker N] [--workspace W] [--state S] [--offline]", "servers and their states, one a line",
-     states_list, TAKES(WORKER) | TAKES(WORKSPACE) | TAKES(STATE) | TAKES(OFFLINE), 0, 0},
+    {"states", "[--worker N] [--workspace W] [--state S] [--sort KEY] [--offline]",
+     "servers and their states, one a line", states_list,
+     TAKES(WORKER) | TAKES(WORKSPACE) | TAKES(STATE) | TAKES(SORT) | TAKES(OFFLINE), 0, 0},
     {"show", "ID [--offline]", "all that is known of one server", states_show, TAKES(OFFLINE), 1, 1},
     {"connect",
      "--id ID --url URL [--name --workspace --user --header K:V … --type --timeout --events] [--wait DUR] | -",
@@ -43,7 +48,12 @@ static const struct command {
     {"touch", "ID", "somebody wants it: its idle time starts again", ask_server, 0, 1, 1},
     {"watch", "[--workspace W] [--server ID] [--kind K] [--count N]", "events as they come, one a line", watch_run,
      TAKES(WORKSPACE) | TAKES(SERVER) | TAKES(KIND) | TAKES(COUNT_EVENTS), 0, 0},
+    {"probe", "URL | - [--header K:V … --type --timeout --events] [--wait DUR]",
+     "look at a server as a worker would, without a broker; - reads a JSON object with the keys of the servers file",
+     probe_run, TAKES(HEADER) | TAKES(TYPE) | TAKES(TIMEOUT) | TAKES(EVENTS) | TAKES(WAIT) | WANTS_NO_BROKER, 1, 1},
     {"scale", "N", "run N workers", ask_scale, 0, 1, 1},
+    {"log-level", "LEVEL", "write log lines of this level (error, warn, info, debug) until the next reload",
+     ask_log_level, 0, 1, 1},
     {"reload", "", "read the servers file again", ask_plainly, 0, 0, 0},
     {"roll", "", "replace the workers, one after another", ask_plainly, 0, 0, 0},
 };
@@ -80,7 +90,13 @@ enum exit_code commands_run(const struct options *options)
         fprintf(stderr, "mcp-brokerctl: no such command: %s; see mcp-brokerctl --help\n", options->command);
         return EXIT_CODE_USAGE;
     }
-    return check(command, options) ? command->run(options) : EXIT_CODE_USAGE;
+    if (!check(command, options))
+        return EXIT_CODE_USAGE;
+    if (options->run_dir == NULL && (command->takes & WANTS_NO_BROKER) == 0) {
+        fprintf(stderr, "mcp-brokerctl: which broker? Name its run directory with --run-dir\n");
+        return EXIT_CODE_NO_BROKER;
+    }
+    return command->run(options);
 }
 
 void commands_help(FILE *out)

@@ -6,7 +6,8 @@
 #include "broker/ctl/exit_code.h"
 #include "broker/ctl/options.h"
 
-/* Runs the command of `options`, whose run_dir is set, after checking its options and arguments. */
+/* Runs the command of `options` after checking its options and arguments, and that there is a run directory if it
+ * wants one. */
 enum exit_code commands_run(const struct options *options);
 
 /* The lines of `--help` about commands. */

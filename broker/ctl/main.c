@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* mcp-brokerctl: the operator's command. Asks a running broker over its diagnostics socket, listens to its events, or
- * reads its table when nothing runs; it changes nothing by itself. Standard output has what was asked for and nothing
+/* mcp-brokerctl: the operator's command. Asks a running broker over its diagnostics socket, listens to its events,
+ * reads its table when nothing runs, or has a worker look at one server; it changes nothing by itself. Standard output has what was asked for and nothing
  * else, everything else goes to standard error, and the exit code says which of the two to look at. */
 #include "broker/ctl/commands.h"
 #include "broker/ctl/exit_code.h"
@@ -16,21 +16,22 @@ static void print_help(void)
     commands_help(stdout);
     fputs("\nOptions:\n", stdout);
     options_help(stdout);
-    fputs("\nExit codes: 0 done; 1 the broker said no; 2 wrong usage; 3 no broker there; 4 no such server.\n", stdout);
+    fputs("\nExit codes:\n"
+          "  0  done\n"
+          "  1  the broker said no, or a probe found nothing to listen to\n"
+          "  2  wrong usage\n"
+          "  3  no broker there\n"
+          "  4  no such server\n",
+          stdout);
 }
 
-/* False when there is no run directory to go by, which was told. */
-static bool choose_run_dir(struct options *options, char *memory, size_t size)
+static void choose_run_dir(struct options *options, char *memory, size_t size)
 {
     options->run_dir = options->value[OPTION_RUN_DIR];
-    if (options->run_dir != NULL && options->run_dir[0] != '\0')
-        return true;
-    if (options->run_dir == NULL && paths_default_run_dir(memory, size) == 0) {
+    if (options->run_dir != NULL && options->run_dir[0] == '\0')
+        options->run_dir = NULL;
+    else if (options->run_dir == NULL && paths_default_run_dir(memory, size) == 0)
         options->run_dir = memory;
-        return true;
-    }
-    fprintf(stderr, "mcp-brokerctl: which broker? Name its run directory with --run-dir\n");
-    return false;
 }
 
 int main(int argc, char *argv[])
@@ -48,9 +49,9 @@ int main(int argc, char *argv[])
     else if (options.command == NULL) {
         fprintf(stderr, "mcp-brokerctl: which command? See mcp-brokerctl --help\n");
         code = EXIT_CODE_USAGE;
-    } else if (!choose_run_dir(&options, run_dir, sizeof run_dir))
-        code = EXIT_CODE_NO_BROKER;
-    else
+    } else {
+        choose_run_dir(&options, run_dir, sizeof run_dir);
         code = commands_run(&options);
+    }
     return (int)screen_end(code);
 }

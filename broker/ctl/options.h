@@ -21,6 +21,7 @@ enum option_id {
     OPTION_WORKER,
     OPTION_WORKSPACE,
     OPTION_STATE,
+    OPTION_SORT,
     OPTION_ID,
     OPTION_URL,
     OPTION_NAME,
@@ -40,7 +41,7 @@ struct options {
     const char *value[OPTION_COUNT];             /* NULL: not given; "" for a switch; the last one when given again */
     const char *headers[SERVER_DEF_HEADERS_MAX]; /* each --header */
     size_t header_count;
-    const char *run_dir; /* for main to fill in */
+    const char *run_dir; /* for main to fill in; NULL: none is known */
     const char *command; /* NULL: none */
     char *const *arguments;
     int argument_count;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `states` and `show`, each in two ways. Online, the broker is asked, page by page, so that neither side ever holds more
- * than a page of a table with 100,000 rows (but for --json, which is one object). Offline, the table is mapped
+ * than a page of a table with 100,000 rows (but for --json, which is one object, and for --sort). Offline, the table is mapped
  * read-only and read with the code that the broker has: no process needs to be alive, and none is disturbed.
  *
  * A row whose writer is busy, or died while writing, can't be read; offline that is told, since there nobody may ever
@@ -8,6 +8,7 @@
 #include "broker/ctl/states.h"
 
 #include "broker/ctl/client.h"
+#include "broker/ctl/order.h"
 #include "broker/ctl/screen.h"
 #include "broker/ctl/view.h"
 #include "common/clock.h"
@@ -16,9 +17,11 @@
 
 #include <string.h>
 
-/* Where servers go: lines as they come, or one JSON object at the end. */
+/* Where servers go: lines as they come; or all at the end, as lines in order or as one JSON object. */
 struct listing {
-    json_t *all; /* with --json */
+    json_t *all;      /* with --json or --sort */
+    const char *sort; /* NULL: as the table has them */
+    bool json;
     unsigned width;
     bool headed;
     bool failed; /* no memory */
@@ -26,8 +29,9 @@ struct listing {
 
 static void listing_begin(struct listing *listing, const struct options *options)
 {
-    *listing = (struct listing){.width = screen_width()};
-    if (options_has(options, OPTION_JSON)) {
+    *listing = (struct listing){
+        .width = screen_width(), .sort = options->value[OPTION_SORT], .json = options_has(options, OPTION_JSON)};
+    if (listing->json || listing->sort != NULL) {
         listing->all = json_array();
         listing->failed = listing->all == NULL;
     }
@@ -36,7 +40,7 @@ static void listing_begin(struct listing *listing, const struct options *options
 /* Once it is clear that there is something to list from. */
 static void listing_head(struct listing *listing)
 {
-    if (listing->all == NULL && !listing->headed)
+    if (!listing->json && !listing->headed)
         view_states_head(stdout);
     listing->headed = true;
 }
@@ -50,11 +54,28 @@ static void listing_add(struct listing *listing, json_t *server)
         listing->failed = true;
 }
 
+static void listing_sort(struct listing *listing)
+{
+    json_t *sorted = order_sorted(listing->all, listing->sort);
+
+    json_decref(listing->all);
+    listing->all = sorted;
+    listing->failed = sorted == NULL;
+}
+
 /* What there is is shown only when all of it is there. */
 static enum exit_code listing_end(struct listing *listing, enum exit_code code)
 {
+    json_t *server;
+    size_t i;
+
+    if (code == EXIT_CODE_DONE && !listing->failed && listing->sort != NULL)
+        listing_sort(listing);
     if (code == EXIT_CODE_DONE && listing->failed) {
         code = client_no_memory();
+    } else if (code == EXIT_CODE_DONE && listing->all != NULL && !listing->json) {
+        json_array_foreach (listing->all, i, server)
+            view_state(stdout, server, clock_wall_ms(), listing->width);
     } else if (code == EXIT_CODE_DONE && listing->all != NULL) {
         json_t *object = json_pack("{s:O}", "servers", listing->all);
         screen_json(object);
@@ -211,11 +232,21 @@ static bool read_filter(const struct options *options, struct row_filter *filter
     return true;
 }
 
+static bool check_order(const char *name)
+{
+    if (name == NULL || order_is_known(name))
+        return true;
+    fprintf(stderr, "mcp-brokerctl: --sort must be one of");
+    order_write_names(stderr);
+    fputc('\n', stderr);
+    return false;
+}
+
 enum exit_code states_list(const struct options *options)
 {
     struct row_filter filter;
 
-    if (!read_filter(options, &filter))
+    if (!read_filter(options, &filter) || !check_order(options->value[OPTION_SORT]))
         return EXIT_CODE_USAGE;
     return options_has(options, OPTION_OFFLINE) ? list_offline(options, &filter) : list_online(options, &filter);
 }

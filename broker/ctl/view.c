@@ -218,6 +218,41 @@ static void write_servers_file(FILE *out, const json_t *file, uint64_t now_ms)
     write_error(out, file);
 }
 
+static void write_events(FILE *out, const json_t *status)
+{
+    const json_t *events = json_object_get(status, "events");
+
+    write_label(out, "events");
+    fprintf(out, "%" PRIu64 " published, %" PRIu64 " owed", number_of(events, "published"),
+            number_of(status, "unpublished"));
+    if (number_of(events, "failures") > 0)
+        fprintf(out, ", %" PRIu64 " refused or cut off by Redis", number_of(events, "failures"));
+    fprintf(out, "; %" PRIu64 " gaps between bells, %" PRIu64 " events found by sweeps\n",
+            number_of(events, "bellGaps"), number_of(events, "swept"));
+}
+
+/* One setting a line: its flag, and its value, which is a text, a number or yes. Nothing where none is told. */
+static void write_configuration(FILE *out, json_t *configuration, uint64_t now_ms)
+{
+    json_t *settings = json_object_get(configuration, "settings");
+    uint64_t read_ms = number_of(configuration, "readAt");
+    char distance[FORMAT_TIME_SIZE];
+    const char *flag;
+    json_t *value;
+
+    if (configuration == NULL)
+        return;
+    write_label(out, "settings");
+    fprintf(out, "read %s\n", read_ms > 0 ? format_distance(read_ms, now_ms, distance) : "at an unknown time");
+    json_object_foreach (settings, flag, value) {
+        fprintf(out, "%13s", "");
+        format_text(out, flag);
+        fputc(' ', out);
+        write_scalar(out, "", value, now_ms);
+        fputc('\n', out);
+    }
+}
+
 void view_status(FILE *out, const json_t *status, uint64_t now_ms)
 {
     const json_t *workers = json_object_get(status, "workers");
@@ -230,15 +265,18 @@ void view_status(FILE *out, const json_t *status, uint64_t now_ms)
     format_text(out, text_of(status, "instance"));
     fputc('\n', out);
     write_servers(out, status);
-    write_label(out, "unpublished");
-    fprintf(out, "%" PRIu64 "\n", number_of(status, "unpublished"));
+    write_events(out, status);
     write_label(out, "workers");
-    fprintf(out, "%" PRIu64 " of %" PRIu64 " running\n", number_of(workers, "running"),
-            number_of(workers, "configured"));
+    fprintf(out, "%" PRIu64 " of %" PRIu64 " running", number_of(workers, "running"), number_of(workers, "configured"));
+    if (number_of(workers, "outOfService") > 0)
+        fprintf(out, ", %" PRIu64 " out of service: dies again and again, see the log",
+                number_of(workers, "outOfService"));
+    fputc('\n', out);
     write_label(out, "redis");
     format_text(out, text_of(redis, "state"));
     write_error(out, redis);
     write_servers_file(out, json_object_get(status, "serversFile"), now_ms);
+    write_configuration(out, json_object_get(status, "configuration"), now_ms);
 }
 
 /* --- workers --- */
@@ -248,15 +286,17 @@ static void view_slot(FILE *out, const json_t *slot, uint64_t now_ms)
     const json_t *worker = json_object_get(slot, "worker");
     const json_t *counters = json_object_get(slot, "counters");
     char name[24], pid[24], starts[24], up[DURATION_TEXT_SIZE], beat[DURATION_TEXT_SIZE], lag[32], held[24];
-    bool alive = number_of(slot, "pid") > 0;
+    bool out_of_service = json_is_true(json_object_get(slot, "outOfService"));
+    bool alive = number_of(slot, "pid") > 0 && !out_of_service;
 
     snprintf(lag, sizeof lag, "%.1fms", (double)number_of(slot, "loopLagUs") / 1000.0);
     format_cell(out, json_is_string(worker) ? json_string_value(worker) : count_of(slot, "worker", name), 6,
                 FORMAT_NO_CUT);
-    fprintf(out, " %8s %6s %10s %8s %8s %7s %9" PRIu64 " %8" PRIu64 "\n", alive ? count_of(slot, "pid", pid) : "-",
+    fprintf(out, " %8s %6s %10s %8s %8s %7s %9" PRIu64 " %8" PRIu64 "%s\n", alive ? count_of(slot, "pid", pid) : "-",
             count_of(slot, "starts", starts), alive ? since(number_of(slot, "startedAt"), now_ms, up) : "-",
             alive ? since(number_of(slot, "heartbeat"), now_ms, beat) : "-", alive ? lag : "-",
-            count_of(slot, "connections", held), number_of(counters, "connects"), number_of(counters, "changes"));
+            count_of(slot, "connections", held), number_of(counters, "connects"), number_of(counters, "changes"),
+            out_of_service ? "  out of service" : "");
 }
 
 void view_workers(FILE *out, const json_t *workers, uint64_t now_ms)

@@ -24,6 +24,7 @@ enum { QUEUE = 8192, MODE = 0600 };
 struct ear {
     uint64_t heard;  /* last sequence; 0: none yet */
     uint64_t before; /* the table's word a second ago */
+    uint64_t started_ms;
 };
 
 struct bells {
@@ -80,6 +81,19 @@ static void on_message(void *user, const void *bytes, size_t size)
         count_bell(bells, &bell);
 }
 
+/* True when a slot has another process than before. */
+static bool note_processes(struct bells *bells)
+{
+    bool any = false;
+    for (int i = 0; i < bells->slot_count; i++) {
+        struct slot slot;
+        table_slot_read(bells->table, i, &slot);
+        any |= bells->ears[i].started_ms != slot.started_ms;
+        bells->ears[i].started_ms = slot.started_ms;
+    }
+    return any;
+}
+
 int bells_open(uv_loop_t *loop, const char *run_dir, struct table *table, const struct bells_handlers *handlers,
                void *user, struct bells **out)
 {
@@ -92,6 +106,7 @@ int bells_open(uv_loop_t *loop, const char *run_dir, struct table *table, const 
         bells->handlers = *handlers;
         bells->user = user;
         bells->slot_count = slots;
+        note_processes(bells);
         const struct bus_sub_options options = {
             .path = path, .end = BUS_LISTEN, .mode = MODE, .topic = "", .max = BELL_BYTES_MAX, .queue = QUEUE};
         result = bus_sub_open(loop, &options, on_message, bells, &bells->sub);
@@ -121,6 +136,8 @@ void bells_check_tails(struct bells *bells)
     }
     if (gap)
         tell_gap(bells);
+    if (note_processes(bells))
+        bells->handlers.on_successor(bells->user);
 }
 
 void bells_close(struct bells *bells)

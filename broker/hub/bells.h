@@ -15,6 +15,8 @@ struct bells_handlers {
     void (*on_item)(void *user, const struct bell_item *item);
     /* A bell was lost: only the dirty bits know of what. */
     void (*on_gap)(void *user);
+    /* A slot has another process: the one before may have died between a change and its dirty bit. */
+    void (*on_successor)(void *user);
 };
 
 struct bells;
@@ -23,7 +25,7 @@ struct bells;
 MUST_CHECK int bells_open(uv_loop_t *loop, const char *run_dir, struct table *table,
                           const struct bells_handlers *handlers, void *user, struct bells **out);
 
-/* To be called once a second: notices bells lost at the tail, with none after them. */
+/* To be called once a second: notices bells lost at the tail, with none after them, and successors. */
 void bells_check_tails(struct bells *bells);
 
 /* NULL does nothing. */

@@ -21,7 +21,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { MODE = 0660, MESSAGE_SIZE = 256, WORKERS_MAX = 256, WAIT_MAX_MS = 600000, WAIT_MORE_MS = 2000 };
+enum {
+    NUMBER_SIZE = 24,
+    MODE = 0660,
+    MESSAGE_SIZE = 256,
+    WORKERS_MAX = 256,
+    WAIT_MAX_MS = 600000,
+    WAIT_MORE_MS = 2000
+};
 
 struct diag {
     struct diag_options options;
@@ -93,7 +100,9 @@ static struct reply run_status(struct diag *diag, struct bus_question *question,
 static struct reply run_workers(struct diag *diag, struct bus_question *question, json_t *args)
 {
     (void)question, (void)args;
-    return give(diag_view_workers(diag->options.table, watchlist_assign(diag->options.watchlist)));
+    struct diag_facts facts;
+    diag->options.get_facts(diag->options.user, &facts);
+    return give(diag_view_workers(&facts, diag->options.table, watchlist_assign(diag->options.watchlist)));
 }
 
 static struct reply run_states(struct diag *diag, struct bus_question *question, json_t *args)
@@ -185,15 +194,15 @@ static struct server_def *read_definition(json_t *args, struct reply *reply)
     return def;
 }
 
-/* Whoever connects what is there already asks for it (touch), and, if it is not connected, wants it tried now. True
- * when what its row says is of the time before. */
-static bool stir(struct diag *diag, uint32_t row)
+/* Whoever connects what is there already asks for it (touch), and, if it is not connected, wants it tried now: also when
+ * it was closed because nobody asked. True when what its row says is of the time before. */
+static bool stir(struct diag *diag, uint32_t row, bool is_enabled)
 {
     struct row value;
     enum question_error error;
     struct assign *assign = watchlist_assign(diag->options.watchlist);
     bool is_idle = table_row_read(diag->options.table, row, &value) == 0 && diag_view_verdict(&value, &error) &&
-                   error != QUESTION_OK && error != QUESTION_LIMIT;
+                   (value.state == STATE_DISABLED ? is_enabled : error != QUESTION_OK && error != QUESTION_LIMIT);
     return assign_command(assign, row, is_idle ? ASSIGN_RECONNECT : ASSIGN_TOUCH) == 0 && is_idle;
 }
 
@@ -212,7 +221,7 @@ static struct reply run_connect(struct diag *diag, struct bus_question *question
     int result = watchlist_connect(diag->options.watchlist, def, &connected);
     if (result != 0)
         return fault(result);
-    bool anew = connected.same_connection ? stir(diag, connected.row) : !is_new && is_enabled;
+    bool anew = connected.same_connection ? stir(diag, connected.row, is_enabled) : !is_new && is_enabled;
     if (wait_ms == 0)
         return show(diag, connected.row);
     if (verdicts_add(diag->verdicts, question, connected.row, anew, wait_ms) != 0)
@@ -235,6 +244,13 @@ static void on_verdict(void *user, struct bus_question *question, uint32_t row, 
         bool is_read = table_row_read(diag->options.table, row, &value) == 0;
         reply = refuse(error, is_read && value.last_error[0] ? value.last_error : state_name(value.state));
     }
+    const struct server_def *def = roster_def(diag->options.roster, row);
+    const struct audit_entry entry = {.question = question,
+                                      .command = "connect",
+                                      .server = def ? def->id : NULL,
+                                      .outcome = question_error_code(reply.error),
+                                      .changes = true};
+    audit_write(diag->options.get_audit(diag->options.user), &entry);
     send_reply(diag, question, &reply);
 }
 
@@ -303,6 +319,16 @@ static struct reply run_roll(struct diag *diag, struct bus_question *question, j
     return pass_on(diag, "roll", "");
 }
 
+static struct reply run_log_level(struct diag *diag, struct bus_question *question, json_t *args)
+{
+    (void)question;
+    const char *level = json_string_value(json_object_get(args, "level"));
+    enum log_level wanted;
+    if (!level || log_level_from_name(level, &wanted) != 0)
+        return refuse(QUESTION_INVALID, "level: error, warn, info or debug");
+    return pass_on(diag, "log-level", level);
+}
+
 /* --- the loop of questions --- */
 
 static const struct command {
@@ -322,6 +348,7 @@ static const struct command {
     {"scale", true, run_scale},
     {"reload", true, run_reload},
     {"roll", true, run_roll},
+    {"log-level", true, run_log_level},
 };
 
 static const struct command *find_command(const char *name)
@@ -337,6 +364,33 @@ static bool may_change(const struct bus_question *question)
 {
     struct bus_peer peer;
     return bus_question_peer(question, &peer) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+}
+
+/* What the question would set: a number of workers, a level. */
+static const char *value_of(const json_t *args, char number[NUMBER_SIZE])
+{
+    const json_t *workers = json_object_get(args, "workers");
+    if (!json_is_integer(workers))
+        return json_string_value(json_object_get(args, "level"));
+    snprintf(number, NUMBER_SIZE, "%" JSON_INTEGER_FORMAT, json_integer_value(workers));
+    return number;
+}
+
+/* To touch a server changes nothing but its idle time, and platforms do it often. */
+static void audit(const struct diag *diag, const struct bus_question *question, const char *name, const json_t *args,
+                  const struct reply *reply)
+{
+    char number[NUMBER_SIZE];
+    const struct command *found = find_command(name);
+    const struct audit_entry entry = {
+        .question = question,
+        .command = found ? found->name : "unknown",
+        .server = json_string_value(json_object_get(args, "serverId")),
+        .value = value_of(args, number),
+        .outcome = reply->held ? "waits for a verdict" : question_error_code(reply->error),
+        .changes = found && found->changes && found->run != run_touch,
+    };
+    audit_write(diag->options.get_audit(diag->options.user), &entry);
 }
 
 static struct reply run(struct diag *diag, struct bus_question *question, const char *name, json_t *args)
@@ -361,6 +415,7 @@ static void on_question(void *user, struct bus_question *question, const void *b
         reply = refuse(QUESTION_BAD_REQUEST, "no question, or of another version");
     } else {
         reply = run(diag, question, json_string_value(name), args);
+        audit(diag, question, json_string_value(name), args, &reply);
         json_decref(name);
         json_decref(args);
     }

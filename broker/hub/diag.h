@@ -4,6 +4,7 @@
 #ifndef HUB_DIAG_H
 #define HUB_DIAG_H
 
+#include "broker/hub/audit.h"
 #include "broker/hub/diag_view.h"
 #include "broker/hub/roster.h"
 #include "broker/hub/watchlist.h"
@@ -22,6 +23,8 @@ struct diag_options {
     void (*get_facts)(void *user, struct diag_facts *out);
     /* Time for one attempt to connect: how long `connect` waits when it does not say. */
     uint64_t (*get_connect_timeout_ms)(void *user);
+    /* What of it all is to be logged. */
+    enum audit (*get_audit)(void *user);
     /* Says it over the link; 0 or a negative errno. */
     int (*ask_supervisor)(void *user, const char *word, const char *argument);
     void *user;

@@ -8,6 +8,7 @@
 #include "broker/hub/diag_view.h"
 
 #include "common/clock.h"
+#include "common/config_view.h"
 #include "common/row_view.h"
 
 #include <string.h>
@@ -73,32 +74,68 @@ static json_t *file_view(const struct diag_facts *facts)
                      "error", text_or_null(facts->file_error), "leftOut", (json_int_t)facts->file_left_out);
 }
 
+/* What has gone out since the table was made, and how much of it only because it was looked for. */
+static json_t *relay_view(const struct table *table, uint64_t unpublished)
+{
+    static const enum counter counters[] = {COUNTER_PUBLISHED, COUNTER_PUBLISH_FAILURES, COUNTER_BELL_GAPS,
+                                            COUNTER_SWEPT};
+    static const char *const keys[] = {"published", "failures", "bellGaps", "swept"};
+    struct slot hub;
+    table_slot_read(table, TABLE_HUB, &hub);
+    json_t *view = json_pack("{s:I}", "unpublished", (json_int_t)unpublished);
+    for (size_t i = 0; i < ARRAY_LENGTH(counters); i++)
+        (void)!json_object_set_new(view, keys[i], json_integer((json_int_t)hub.counters[counters[i]]));
+    return view;
+}
+
+static json_t *configuration_view(const struct diag_facts *facts)
+{
+    json_t *settings = config_view(facts->config);
+    return json_pack("{s:o, s:o}", "readAt", time_or_null(facts->configured_ms), "settings",
+                     settings ? settings : json_null());
+}
+
 json_t *diag_view_status(const struct diag_facts *facts, const struct table *table, const struct roster *roster)
 {
     uint64_t unpublished;
     json_t *states = count_states(table, roster, &unpublished);
-    return json_pack("{s:s, s:s, s:I, s:I, s:o, s:I, s:{s:i, s:I}, s:{s:s, s:o}, s:o}",               //
-                     "version", MCP_BROKER_VERSION,                                                   //
-                     "instance", facts->instance,                                                     //
-                     "startedAt", (json_int_t)facts->started_ms,                                      //
-                     "total", (json_int_t)roster_count(roster),                                       //
-                     "servers", states,                                                               //
-                     "unpublished", (json_int_t)unpublished,                                          //
-                     "workers", "running", (int)count_running(table),                                 //
-                     "configured", (json_int_t)facts->workers_configured,                             //
-                     "redis", "state", facts->redis_state, "error", text_or_null(facts->redis_error), //
-                     "serversFile", file_view(facts));
+    return json_pack("{s:s, s:s, s:I, s:I, s:o, s:I, s:o, s:{s:i, s:I, s:I}, s:{s:s, s:o}, s:o, s:o}", //
+                     "version", MCP_BROKER_VERSION,                                                    //
+                     "instance", facts->instance,                                                      //
+                     "startedAt", (json_int_t)facts->started_ms,                                       //
+                     "total", (json_int_t)roster_count(roster),                                        //
+                     "servers", states,                                                                //
+                     "unpublished", (json_int_t)unpublished,                                           //
+                     "events", relay_view(table, unpublished),                                         //
+                     "workers", "running", (int)count_running(table),                                  //
+                     "configured", (json_int_t)facts->workers_configured,                              //
+                     "outOfService", (json_int_t)facts->out_of_service_count,                          //
+                     "redis", "state", facts->redis_state, "error", text_or_null(facts->redis_error),  //
+                     "serversFile", file_view(facts),                                                  //
+                     "configuration", configuration_view(facts));
 }
 
-json_t *diag_view_workers(const struct table *table, const struct assign *assign)
+static bool is_out_of_service(const struct diag_facts *facts, int slot)
+{
+    for (size_t i = 0; i < facts->out_of_service_count; i++) {
+        if (facts->out_of_service[i] == slot)
+            return true;
+    }
+    return false;
+}
+
+json_t *diag_view_workers(const struct diag_facts *facts, const struct table *table, const struct assign *assign)
 {
     json_t *workers = json_array();
     for (int i = 0; i < table_slot_count(table); i++) {
         struct slot slot;
         table_slot_read(table, i, &slot);
-        json_t *view = slot.pid != 0 || assign_is_in_service(assign, i) ? slot_view(table, i) : NULL;
-        if (view)
+        bool is_out = is_out_of_service(facts, i);
+        json_t *view = slot.pid != 0 || is_out || assign_is_in_service(assign, i) ? slot_view(table, i) : NULL;
+        if (view) {
+            (void)!json_object_set_new(view, "outOfService", json_boolean(is_out));
             (void)!json_array_append_new(workers, view);
+        }
     }
     json_t *hub = slot_view(table, TABLE_HUB);
     return json_pack("{s:o, s:o}", "hub", hub ? hub : json_null(), "workers", workers);

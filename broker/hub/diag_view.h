@@ -7,18 +7,24 @@
 #include "broker/hub/assign.h"
 #include "broker/hub/roster.h"
 #include "common/compiler.h"
+#include "common/config.h"
 #include "common/question.h"
 #include "common/table.h"
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* What `status` and `ping` tell beside table and roster. Texts are borrowed; NULL or "": none. */
 struct diag_facts {
     const char *instance;
     uint64_t started_ms;
+    const struct config *config;
+    uint64_t configured_ms; /* 0: not known */
     uint64_t workers_configured;
+    const int *out_of_service; /* slots whose workers do not live; their servers are with the others */
+    size_t out_of_service_count;
     const char *redis_state; /* "off", "up", "connecting", "down" */
     const char *redis_error;
     const char *file_path; /* NULL: no servers file */
@@ -29,8 +35,8 @@ struct diag_facts {
 
 json_t *diag_view_ping(const struct diag_facts *facts);
 json_t *diag_view_status(const struct diag_facts *facts, const struct table *table, const struct roster *roster);
-/* The hub, and the workers that are in service or still alive. */
-json_t *diag_view_workers(const struct table *table, const struct assign *assign);
+/* The hub, and the workers that are in service, still alive, or out of service. */
+json_t *diag_view_workers(const struct diag_facts *facts, const struct table *table, const struct assign *assign);
 
 /* A page of servers. NULL also when an argument is wrong: *why then says which. */
 json_t *diag_view_states(const struct table *table, const struct roster *roster, const json_t *args, const char **why);

@@ -17,6 +17,8 @@
 #include "broker/hub/bells.h"
 #include "broker/hub/diag.h"
 #include "broker/hub/fanout.h"
+#include "broker/hub/history.h"
+#include "broker/hub/http_pages.h"
 #include "broker/hub/levels.h"
 #include "broker/hub/pulse.h"
 #include "broker/hub/redis_link.h"
@@ -26,14 +28,17 @@
 #include "broker/hub/servers_source.h"
 #include "broker/hub/watchlist.h"
 #include "common/clock.h"
+#include "common/event.h"
 #include "common/log.h"
 #include "common/paths.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { STOP_LOOK_MS = 20, STOP_AFTER_MS = 2000, SLOTS_MAX = 256 };
+enum { HTTP_RETRY_S = 10, STOP_LOOK_MS = 20, STOP_AFTER_MS = 2000, EVENT_ID_SIZE = 512 };
 
 struct hub {
     struct hub_options options;
@@ -41,6 +46,7 @@ struct hub {
     uint64_t started_ms;
     struct table *table;
     struct registry *registry;
+    struct history history;
     struct roster *roster;
     struct watchlist *watchlist;
     struct servers_source *source; /* NULL: no servers file */
@@ -51,11 +57,14 @@ struct hub {
     struct bells *bells;
     struct assignments *assignments;
     struct diag *diag;
+    struct http_pages *pages; /* NULL: no --http, or not yet */
+    unsigned http_wait_s;
     struct pulse *pulse;
     uv_timer_t *stop_timer; /* freed by its close callback */
-    bool stopping;
+    bool leaving, stopping;
+    uint64_t configured_ms; /* when the settings were read */
     uint64_t stop_by_ms;
-    bool seen_slots[SLOTS_MAX]; /* were in service since this process has started */
+    struct hub_slots slots;
 };
 
 /* --- what the parts tell each other --- */
@@ -77,10 +86,20 @@ static void on_gap(void *user)
     relay_sweep(hub->relay, RELAY_SWEEP_DIRTY);
 }
 
-static int publish(void *user, unsigned type, const void *payload, size_t size, uint32_t ticket)
+static void on_successor(void *user)
 {
     struct hub *hub = user;
-    return redis_link_publish(hub->redis, type, payload, size, ticket);
+    relay_sweep(hub->relay, RELAY_SWEEP_ALL);
+}
+
+/* The id is the same however often the event is published, also by the next process. */
+static int publish(void *user, const struct relay_message *message, uint32_t ticket)
+{
+    struct hub *hub = user;
+    char id[EVENT_ID_SIZE];
+    snprintf(id, sizeof(id), "%s:%s:%s:%" PRIu64, registry_instance(hub->registry), message->server_id,
+             event_type_name(message->type), message->number);
+    return redis_link_publish(hub->redis, message->type, message->payload, message->size, id, ticket);
 }
 
 static void fan_out(void *user, const void *bytes, size_t size)
@@ -97,8 +116,10 @@ static void on_redis_up(void *user)
 
 static void on_redis_reply(void *user, uint32_t ticket, enum redis_conn_reply reply)
 {
+    static const enum relay_answer answers[] = {
+        [REDIS_CONN_DONE] = RELAY_DONE, [REDIS_CONN_REFUSED] = RELAY_REFUSED, [REDIS_CONN_LOST] = RELAY_LOST};
     struct hub *hub = user;
-    relay_answered(hub->relay, ticket, reply == REDIS_CONN_DONE ? RELAY_DONE : RELAY_FAILED);
+    relay_answered(hub->relay, ticket, answers[reply]);
 }
 
 static void on_redis_message(void *user, unsigned type, const void *payload, size_t size)
@@ -113,15 +134,6 @@ static void on_servers(void *user, struct servers_file *file)
     watchlist_apply_file(hub->watchlist, file);
 }
 
-static void on_second(void *user)
-{
-    struct hub *hub = user;
-    bells_check_tails(hub->bells);
-    relay_tick(hub->relay);
-    levels_tick(hub->levels);
-    assign_check_gone(watchlist_assign(hub->watchlist));
-}
-
 static const char *redis_state(const struct hub *hub)
 {
     if (!hub->redis)
@@ -131,27 +143,17 @@ static const char *redis_state(const struct hub *hub)
     return redis_link_is_subscribed(hub->redis) ? "up" : "connecting";
 }
 
-/* Workers that there should be: those in service, and those taken out of it because they would not live (one that was
- * scaled away has left its slot in order). */
-static uint64_t count_configured(const struct hub *hub)
-{
-    uint64_t configured = 0;
-    for (int i = 0; i < SLOTS_MAX && i < table_slot_count(hub->table); i++) {
-        struct slot slot;
-        table_slot_read(hub->table, i, &slot);
-        bool is_expected = assign_is_in_service(watchlist_assign(hub->watchlist), i) || slot.pid != 0;
-        configured += hub->seen_slots[i] && is_expected ? 1 : 0;
-    }
-    return configured;
-}
-
 static void get_facts(void *user, struct diag_facts *out)
 {
     const struct hub *hub = user;
     *out = (struct diag_facts){
         .instance = registry_instance(hub->registry),
         .started_ms = hub->started_ms,
-        .workers_configured = count_configured(hub),
+        .config = hub->options.config,
+        .configured_ms = hub->configured_ms,
+        .workers_configured = hub->slots.in_count + hub->slots.out_count,
+        .out_of_service = hub->slots.out_of_service,
+        .out_of_service_count = hub->slots.out_count,
         .redis_state = redis_state(hub),
         .redis_error = hub->redis ? redis_link_error(hub->redis) : NULL,
     };
@@ -161,6 +163,48 @@ static void get_facts(void *user, struct diag_facts *out)
         out->file_error = servers_source_error(hub->source);
         out->file_left_out = watchlist_left_out(hub->watchlist);
     }
+}
+
+static bool is_leaving(void *user)
+{
+    const struct hub *hub = user;
+    return hub->leaving;
+}
+
+/* Being looked at is not the hub's work, and must not keep it from that. The supervisor found the address free when the
+ * broker was started; if somebody else has it by now, it is tried again. */
+static void keep_http_open(struct hub *hub)
+{
+    const struct config *config = hub->options.config;
+    if (!config->http || hub->pages || hub->leaving || hub->http_wait_s++ % HTTP_RETRY_S != 0)
+        return;
+    const struct http_pages_options options = {
+        .address = config->http,
+        .token_file = config->http_token_file,
+        .table = hub->table,
+        .roster = hub->roster,
+        .get_facts = get_facts,
+        .is_stopping = is_leaving,
+        .user = hub,
+    };
+    if (http_pages_open(hub->loop, &options, &hub->pages) != 0)
+        log_warn("http.closed", LOG_U64("next_try_s", HTTP_RETRY_S));
+}
+
+static void on_second(void *user)
+{
+    struct hub *hub = user;
+    keep_http_open(hub);
+    bells_check_tails(hub->bells);
+    relay_tick(hub->relay);
+    levels_tick(hub->levels);
+    assign_check_gone(watchlist_assign(hub->watchlist));
+}
+
+static enum audit get_audit(void *user)
+{
+    const struct hub *hub = user;
+    return (enum audit)hub->options.config->audit;
 }
 
 static uint64_t get_connect_timeout_ms(void *user)
@@ -189,6 +233,8 @@ static int open_storage(struct hub *hub)
     result = registry_open(config->state_dir, &hub->registry, registry_error);
     if (result != 0)
         log_error("registry.open", LOG_TEXT("error", registry_error));
+    else
+        result = history_open(hub->registry, hub->table, &hub->history);
     return result;
 }
 
@@ -198,24 +244,29 @@ static int load_servers(struct hub *hub)
     const struct config *config = hub->options.config;
     int result = roster_create(table_capacity(hub->table), &hub->roster);
     if (result == 0)
-        result = watchlist_create(hub->table, hub->roster, hub->registry, &hub->watchlist);
+        result = watchlist_create(hub->table, hub->roster, hub->registry, &hub->history, &hub->watchlist);
     if (result == 0)
         result = watchlist_load(hub->watchlist);
     if (result == 0 && config->servers)
-        result = servers_source_open(hub->loop, config->servers, on_servers, hub, &hub->source);
+        result = servers_source_open(hub->loop, config->servers, config->run_dir, on_servers, hub, &hub->source);
+    if (result == 0 && hub->source && servers_source_read(hub->source) != 0)
+        result = -ENOENT; /* to go on without them would be to take them all away */
     if (result != 0)
         return result;
-    if (hub->source)
-        servers_source_read(hub->source);
     watchlist_loaded(hub->watchlist);
-    return 0;
+    return history_settle(&hub->history);
 }
 
 static int open_redis(struct hub *hub)
 {
     const struct config *config = hub->options.config;
-    static const struct redis_link_handlers handlers = {
-        .on_up = on_redis_up, .on_reply = on_redis_reply, .on_message = on_redis_message};
+    const struct redis_link_options options = {
+        .channel_prefix = config->channel_prefix,
+        .stream = config->stream,
+        .stream_maxlen = config->stream_maxlen,
+        .handlers = {.on_up = on_redis_up, .on_reply = on_redis_reply, .on_message = on_redis_message},
+        .user = hub,
+    };
     struct redis_url url;
     char why[REDIS_URL_WHY_SIZE];
     if (!config->redis || !config->redis[0])
@@ -225,7 +276,7 @@ static int open_redis(struct hub *hub)
         log_error("redis.url", LOG_TEXT("flag", "--redis"), LOG_TEXT("problem", result > 0 ? why : "no memory"));
         return result > 0 ? HUB_MISCONFIGURED : result;
     }
-    result = redis_link_open(hub->loop, &url, config->channel_prefix, &handlers, hub, &hub->redis);
+    result = redis_link_open(hub->loop, &url, &options, &hub->redis);
     redis_url_fini(&url);
     return result;
 }
@@ -250,7 +301,8 @@ static int open_relay(struct hub *hub)
 static int open_sockets(struct hub *hub)
 {
     const char *run_dir = hub->options.config->run_dir;
-    static const struct bells_handlers bells = {.on_item = on_bell_item, .on_gap = on_gap};
+    static const struct bells_handlers bells = {
+        .on_item = on_bell_item, .on_gap = on_gap, .on_successor = on_successor};
     const struct assignments_options assignments = {
         .run_dir = run_dir, .table = hub->table, .assign = watchlist_assign(hub->watchlist), .roster = hub->roster};
     const struct diag_options diag = {
@@ -260,6 +312,7 @@ static int open_sockets(struct hub *hub)
         .watchlist = hub->watchlist,
         .get_facts = get_facts,
         .get_connect_timeout_ms = get_connect_timeout_ms,
+        .get_audit = get_audit,
         .ask_supervisor = ask_supervisor,
         .user = hub,
     };
@@ -270,6 +323,8 @@ static int open_sockets(struct hub *hub)
         result = assignments_open(hub->loop, &assignments, &hub->assignments);
     if (result == 0)
         result = pulse_start(hub->loop, hub->table, hub->options.start_count, on_second, hub, &hub->pulse);
+    if (result == 0)
+        keep_http_open(hub);
     return result;
 }
 
@@ -282,6 +337,7 @@ static void on_closed(uv_handle_t *handle)
 static void destroy(struct hub *hub)
 {
     uv_close((uv_handle_t *)hub->stop_timer, on_closed);
+    http_pages_close(hub->pages);
     pulse_cancel(hub->pulse);
     assignments_close(hub->assignments);
     bells_close(hub->bells);
@@ -336,14 +392,11 @@ int hub_open(uv_loop_t *loop, const struct hub_options *options, struct hub **ou
 
 /* --- what the supervisor says --- */
 
-void hub_set_slots(struct hub *hub, const int *slots, size_t count)
+void hub_set_slots(struct hub *hub, const struct hub_slots *slots)
 {
-    log_info("hub.slots", LOG_U64("in_service", count));
-    for (size_t i = 0; i < count; i++) {
-        if (slots[i] >= 0 && slots[i] < SLOTS_MAX)
-            hub->seen_slots[slots[i]] = true;
-    }
-    assign_set_slots(watchlist_assign(hub->watchlist), slots, count);
+    log_info("hub.slots", LOG_U64("in_service", slots->in_count), LOG_U64("out_of_service", slots->out_count));
+    hub->slots = *slots;
+    assign_set_slots(watchlist_assign(hub->watchlist), slots->in_service, slots->in_count);
 }
 
 void hub_reload(struct hub *hub)
@@ -352,9 +405,15 @@ void hub_reload(struct hub *hub)
         servers_source_reload(hub->source);
 }
 
+void hub_set_configured(struct hub *hub, uint64_t at_ms)
+{
+    hub->configured_ms = at_ms;
+}
+
 void hub_configure(struct hub *hub)
 {
     relay_set_status_events(hub->relay, hub->options.config->status_events);
+    http_pages_reload(hub->pages);
 }
 
 static void on_stop_look(uv_timer_t *timer)
@@ -362,7 +421,7 @@ static void on_stop_look(uv_timer_t *timer)
     struct hub *hub = timer->data;
     if (!relay_is_settled(hub->relay) && clock_mono_ms() < hub->stop_by_ms)
         return;
-    if (levels_flush(hub->levels) != 0)
+    if (levels_flush(hub->levels) != 0 || history_leave(&hub->history) != 0)
         log_error("hub.flush", LOG_TEXT("then", "what was not stored counts as changed after a loss of the table"));
     void (*on_stopped)(void *user) = hub->options.on_stopped;
     void *user = hub->options.user;
@@ -370,14 +429,21 @@ static void on_stop_look(uv_timer_t *timer)
     on_stopped(user);
 }
 
+void hub_leave(struct hub *hub)
+{
+    hub->leaving = true;
+    diag_stop(hub->diag);
+    servers_source_forget(hub->source);
+    servers_source_close(hub->source);
+    hub->source = NULL;
+}
+
 void hub_stop(struct hub *hub)
 {
     if (hub->stopping)
         return;
     hub->stopping = true;
-    diag_stop(hub->diag);
-    servers_source_close(hub->source);
-    hub->source = NULL;
+    hub_leave(hub);
     hub->stop_by_ms = clock_mono_ms() + STOP_AFTER_MS;
     relay_sweep(hub->relay, RELAY_SWEEP_ALL);
     uv_timer_start(hub->stop_timer, on_stop_look, STOP_LOOK_MS, STOP_LOOK_MS);

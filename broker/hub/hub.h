@@ -12,6 +12,7 @@
 #include <uv.h>
 
 enum hub_outcome { HUB_MISCONFIGURED = 1 }; /* no restart mends it */
+enum { HUB_SLOTS_MAX = 256 };
 
 struct hub_options {
     const struct config *config; /* lives longer, and may be changed: hub_configure then */
@@ -29,14 +30,24 @@ struct hub;
  * a negative errno, which has been logged. */
 MUST_CHECK int hub_open(uv_loop_t *loop, const struct hub_options *options, struct hub **out);
 
-/* The worker slots in service. */
-void hub_set_slots(struct hub *hub, const int *slots, size_t count);
+/* The worker slots that there are to be. */
+struct hub_slots {
+    int in_service[HUB_SLOTS_MAX], out_of_service[HUB_SLOTS_MAX];
+    size_t in_count, out_count;
+};
+void hub_set_slots(struct hub *hub, const struct hub_slots *slots);
 
 /* Reads the servers file again. */
 void hub_reload(struct hub *hub);
 
+/* When the supervisor read the configuration: told by `status`. */
+void hub_set_configured(struct hub *hub, uint64_t at_ms);
+
 /* The configuration has changed: takes over what can be changed while running. */
 void hub_configure(struct hub *hub);
+
+/* The whole broker is going to stop: nothing is taken on any more, what there is goes on. */
+void hub_leave(struct hub *hub);
 
 /* Leaves in order: nothing is taken on any more, what is owed is published if that is possible soon, everything is
  * stored; then on_stopped. The hub is gone after that. */

@@ -21,10 +21,10 @@ enum { PASS_EVERY_S = 5, SLICE_ROWS = 4096, STORES_MAX = 600 };
 
 /* All that is stored of a server, and what says which server it is. No padding: it is hashed as it stands. */
 struct content {
-    struct {
+    struct content_list {
         uint64_t generation, published;
         struct fingerprint fingerprint;
-        uint64_t count;
+        uint64_t count, known, seen;
     } lists[KIND_COUNT];
     char protocol_version[ROW_VERSION_SIZE];
     uint32_t era;
@@ -45,6 +45,7 @@ struct levels {
     struct stored *batch; /* STORES_MAX of them */
     size_t batch_count;
     uint32_t next_row;
+    bool any_busy; /* since the last pass has begun: a row that could not be read */
     unsigned ticks;
 };
 
@@ -89,19 +90,27 @@ void levels_close(struct levels *levels)
 }
 
 /* False when there is nothing to store of the row: no server, busy, or nothing known yet. */
-static bool read_content(const struct levels *levels, uint32_t row, struct content *out)
+static bool read_content(struct levels *levels, uint32_t row, struct content *out)
 {
     struct row value;
     bool any = false;
-    if (!roster_def(levels->roster, row) || table_row_read(levels->table, row, &value) != 0)
+    if (!roster_def(levels->roster, row))
         return false;
+    if (table_row_read(levels->table, row, &value) != 0) {
+        levels->any_busy = true;
+        return false;
+    }
     memset(out, 0, sizeof(*out));
     for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
-        out->lists[kind].generation = table_generation(levels->table, row, kind);
-        out->lists[kind].published = table_published(levels->table, row, kind);
-        out->lists[kind].fingerprint = value.lists[kind].fingerprint;
-        out->lists[kind].count = value.lists[kind].count;
-        any |= out->lists[kind].generation || value.lists[kind].fingerprint.high || value.lists[kind].fingerprint.low;
+        const struct row_list *list = &value.lists[kind];
+        struct content_list *content = &out->lists[kind];
+        content->generation = table_generation(levels->table, row, kind);
+        content->published = table_published(levels->table, row, kind);
+        content->fingerprint = list->fingerprint;
+        content->count = list->count;
+        content->known = list->current ? 1 : 0;
+        content->seen = list->fingerprint.high || list->fingerprint.low || list->changed_ms ? 1 : 0;
+        any |= content->generation || content->seen;
     }
     out->era = value.era < ERA_COUNT ? value.era : ERA_UNKNOWN;
     memcpy(out->protocol_version, value.protocol_version, sizeof(out->protocol_version));
@@ -119,10 +128,10 @@ static int store(struct levels *levels, const char *id, const struct content *co
         const struct registry_level level = {
             .generation = content->lists[kind].generation,
             .published = content->lists[kind].published,
-            .seen_ms = clock_wall_ms(),
+            .seen_ms = content->lists[kind].seen ? clock_wall_ms() : 0,
             .fingerprint = content->lists[kind].fingerprint,
             .count = (uint32_t)content->lists[kind].count,
-            .known = content->lists[kind].fingerprint.high || content->lists[kind].fingerprint.low,
+            .known = content->lists[kind].known != 0,
         };
         result = registry_store_level(levels->registry, id, kind, &level);
     }
@@ -185,7 +194,8 @@ int levels_flush(struct levels *levels)
     int result = 0;
     uv_idle_stop(levels->slices);
     levels->next_row = 0;
+    levels->any_busy = false;
     while (result == 0 && levels->next_row < roster_end(levels->roster))
         result = slice(levels);
-    return result;
+    return result == 0 && levels->any_busy ? LEVELS_BUSY : result;
 }

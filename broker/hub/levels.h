@@ -11,6 +11,8 @@
 
 #include <uv.h>
 
+enum levels_outcome { LEVELS_BUSY = 1 /* a row could not be read */ };
+
 struct levels;
 
 /* 0 or -ENOMEM. */
@@ -20,7 +22,7 @@ MUST_CHECK int levels_open(uv_loop_t *loop, struct table *table, struct roster *
 /* To be called once a second: begins a pass when one is due. */
 void levels_tick(struct levels *levels);
 
-/* Stores everything that has changed, before it returns: when the hub stops. 0 or a negative errno. */
+/* Stores everything that has changed, before it returns: when the hub stops. 0, LEVELS_BUSY, or a negative errno. */
 MUST_CHECK int levels_flush(struct levels *levels);
 
 /* Stores nothing. NULL does nothing. */

@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { EXIT_MISCONFIGURED = 78, SLOTS_MAX = 256 };
+enum { EXIT_MISCONFIGURED = 78 };
 
 struct process {
     uv_loop_t loop;
@@ -108,19 +108,37 @@ static void configure(struct process *process, const char *text)
     hub_configure(process->hub);
 }
 
-static void set_slots(struct process *process, const char *argument)
+/* Numbers from `at` on; returns where they end. */
+static const char *read_slots(const char *at, int slots[HUB_SLOTS_MAX], size_t *count)
 {
-    int slots[SLOTS_MAX];
-    size_t count = 0;
     char *end;
-    for (const char *at = argument; count < SLOTS_MAX; at = end) {
+    for (*count = 0; *count < HUB_SLOTS_MAX; at = end) {
         long slot = strtol(at, &end, 10);
         if (end == at)
             break;
-        if (slot >= 0 && slot < SLOTS_MAX)
-            slots[count++] = (int)slot;
+        if (slot >= 0 && slot < HUB_SLOTS_MAX)
+            slots[(*count)++] = (int)slot;
     }
-    hub_set_slots(process->hub, slots, count);
+    return at;
+}
+
+static void set_slots(struct process *process, const char *argument)
+{
+    struct hub_slots slots;
+    const char *rest = read_slots(argument, slots.in_service, &slots.in_count);
+    static const char out[] = " out";
+    slots.out_count = 0;
+    rest = strstr(rest, out);
+    if (rest)
+        (void)read_slots(rest + sizeof(out) - 1, slots.out_of_service, &slots.out_count);
+    hub_set_slots(process->hub, &slots);
+}
+
+static void set_configured(struct process *process, const char *argument)
+{
+    uint64_t at_ms;
+    if (sscanf(argument, "%" SCNu64, &at_ms) == 1)
+        hub_set_configured(process->hub, at_ms);
 }
 
 static void on_message(void *user, const char *word, const char *argument)
@@ -136,8 +154,12 @@ static void on_message(void *user, const char *word, const char *argument)
         configure(process, argument);
     else if (strcmp(word, "slots") == 0)
         set_slots(process, argument);
+    else if (strcmp(word, "configured") == 0)
+        set_configured(process, argument);
     else if (strcmp(word, "reload") == 0)
         hub_reload(process->hub);
+    else if (strcmp(word, "leaving") == 0)
+        hub_leave(process->hub);
     else
         log_warn("link.unknown", LOG_TEXT("word", word));
 }

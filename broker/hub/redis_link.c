@@ -22,12 +22,16 @@ struct redis_link {
     void *user;
     struct redis_conn *commands;
     struct redis_conn *events;
+    char *stream;
     char *channels[EVENT_TYPES];
 };
 
 static void on_commands_ready(void *user)
 {
     struct redis_link *link = user;
+    /* After a failover the other one may still be at the old master, which may still live. */
+    if (strcmp(redis_conn_server(link->commands), redis_conn_server(link->events)) != 0)
+        redis_conn_renew(link->events, "there is another master");
     link->handlers.on_up(link->user);
 }
 
@@ -57,8 +61,11 @@ static void on_events_message(void *user, const char *channel, const void *paylo
     }
 }
 
-static int name_channels(struct redis_link *link, const char *prefix)
+static int copy_names(struct redis_link *link, const struct redis_link_options *options)
 {
+    const char *prefix = options->channel_prefix;
+    if (options->stream && !(link->stream = strdup(options->stream)))
+        return -ENOMEM;
     for (unsigned type = 0; type < EVENT_TYPES; type++) {
         const char *name = event_channel(type);
         size_t size = strlen(prefix) + strlen(name) + 1;
@@ -70,20 +77,23 @@ static int name_channels(struct redis_link *link, const char *prefix)
     return 0;
 }
 
-int redis_link_open(uv_loop_t *loop, struct redis_url *url, const char *channel_prefix,
-                    const struct redis_link_handlers *handlers, void *user, struct redis_link **out)
+int redis_link_open(uv_loop_t *loop, struct redis_url *url, const struct redis_link_options *options,
+                    struct redis_link **out)
 {
     struct redis_link *link = calloc(1, sizeof(*link));
     if (!link)
         return -ENOMEM;
-    link->handlers = *handlers;
-    link->user = user;
-    int result = name_channels(link, channel_prefix);
+    link->handlers = options->handlers;
+    link->user = options->user;
+    link->url = *url;
+    int result = copy_names(link, options);
     if (result != 0)
         goto destroy;
     const struct redis_conn_options commands = {
         .url = &link->url,
         .name = "commands",
+        .stream = link->stream,
+        .stream_maxlen = options->stream_maxlen,
         .handlers = {.on_ready = on_commands_ready, .on_reply = on_commands_reply},
         .user = link,
     };
@@ -99,19 +109,21 @@ int redis_link_open(uv_loop_t *loop, struct redis_url *url, const char *channel_
     result = redis_conn_open(loop, &events, &link->events);
     if (result != 0)
         goto destroy;
-    link->url = *url;
-    *url = (struct redis_url){0};
+    *url = (struct redis_url){.database = 0};
     *out = link;
     return 0;
 
 destroy:
+    link->url = (struct redis_url){.database = 0}; /* the caller's still */
     redis_link_close(link);
     return result;
 }
 
-int redis_link_publish(struct redis_link *link, unsigned type, const void *payload, size_t size, uint32_t ticket)
+int redis_link_publish(struct redis_link *link, unsigned type, const void *payload, size_t size, const char *id,
+                       uint32_t ticket)
 {
-    return redis_conn_publish(link->commands, link->channels[type], payload, size, ticket);
+    const struct redis_conn_event event = {.channel = link->channels[type], .payload = payload, .size = size, .id = id};
+    return redis_conn_publish(link->commands, &event, ticket);
 }
 
 bool redis_link_is_up(const struct redis_link *link)
@@ -138,6 +150,7 @@ void redis_link_close(struct redis_link *link)
     redis_conn_close(link->events);
     for (unsigned type = 0; type < EVENT_TYPES; type++)
         free(link->channels[type]);
+    free(link->stream);
     redis_url_fini(&link->url);
     free(link);
 }

@@ -5,8 +5,8 @@
 #define HUB_REDIS_LINK_H
 
 #include "broker/hub/redis_conn.h"
-#include "broker/hub/redis_url.h"
 #include "common/compiler.h"
+#include "common/redis_url.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,15 +22,24 @@ struct redis_link_handlers {
     void (*on_message)(void *user, unsigned type, const void *payload, size_t size);
 };
 
+/* Texts are copied. */
+struct redis_link_options {
+    const char *channel_prefix;
+    const char *stream; /* that keeps the events, too; NULL: none */
+    uint64_t stream_maxlen;
+    struct redis_link_handlers handlers;
+    void *user;
+};
+
 struct redis_link;
 
-/* Connects and stays connected. Takes over `url`'s texts when it returns 0; else -ENOMEM. */
-MUST_CHECK int redis_link_open(uv_loop_t *loop, struct redis_url *url, const char *channel_prefix,
-                               const struct redis_link_handlers *handlers, void *user, struct redis_link **out);
+/* Connects and stays connected. Takes over `url`'s texts when it returns 0; else a negative errno. */
+MUST_CHECK int redis_link_open(uv_loop_t *loop, struct redis_url *url, const struct redis_link_options *options,
+                               struct redis_link **out);
 
-/* 0, or 1: not up, try again after on_up. */
+/* An event on the channel of `type`; `id` tells doubles in the stream. 0, or 1: not up, try again after on_up. */
 MUST_CHECK int redis_link_publish(struct redis_link *link, unsigned type, const void *payload, size_t size,
-                                  uint32_t ticket);
+                                  const char *id, uint32_t ticket);
 
 bool redis_link_is_up(const struct redis_link *link);
 

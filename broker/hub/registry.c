@@ -28,6 +28,8 @@ enum statement {
     STORE_LEVEL,
     LOAD_MEMORY,
     STORE_MEMORY,
+    LOAD_NOTE,
+    STORE_NOTE,
     FORGET_LEVELS,
     FORGET_MEMORY,
     BEGIN,
@@ -47,6 +49,8 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [LOAD_MEMORY] = "SELECT era, protocol_version FROM memory WHERE id = ?1",
     [STORE_MEMORY] = "INSERT OR REPLACE INTO memory(id, era, protocol_version) VALUES(?1, ?2, ?3)",
+    [LOAD_NOTE] = "SELECT value FROM meta WHERE key = ?1",
+    [STORE_NOTE] = "INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)",
     [FORGET_LEVELS] = "DELETE FROM levels WHERE id = ?1",
     [FORGET_MEMORY] = "DELETE FROM memory WHERE id = ?1",
     [BEGIN] = "BEGIN IMMEDIATE",
@@ -228,6 +232,27 @@ void registry_close(struct registry *registry)
 const char *registry_instance(const struct registry *registry)
 {
     return registry->instance;
+}
+
+int registry_load_note(struct registry *registry, const char *key, char out[REGISTRY_NOTE_SIZE])
+{
+    sqlite3_stmt *statement = registry->statements[LOAD_NOTE];
+    out[0] = '\0';
+    bind_text(statement, 1, key);
+    int result = look_up(registry, LOAD_NOTE);
+    if (result != 0) {
+        return result;
+    }
+    snprintf(out, REGISTRY_NOTE_SIZE, "%s", column_text(statement, 0));
+    finish(statement);
+    return 0;
+}
+
+int registry_store_note(struct registry *registry, const char *key, const char *text, bool durably)
+{
+    bind_text(registry->statements[STORE_NOTE], 1, key);
+    bind_text(registry->statements[STORE_NOTE], 2, text);
+    return durably ? run_durably(registry, STORE_NOTE) : run(registry, STORE_NOTE);
 }
 
 /* --- servers connected at run time --- */

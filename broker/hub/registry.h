@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { REGISTRY_ERROR_SIZE = 512, REGISTRY_VERSION_SIZE = ROW_VERSION_SIZE };
+enum { REGISTRY_ERROR_SIZE = 512, REGISTRY_VERSION_SIZE = ROW_VERSION_SIZE, REGISTRY_NOTE_SIZE = 128 };
 enum registry_outcome { REGISTRY_NONE = 1 /* nothing is known of it */ };
 
 struct registry;
@@ -27,10 +27,10 @@ struct registry;
 struct registry_level {
     uint64_t generation;
     uint64_t published;
-    uint64_t seen_ms; /* when it was stored */
+    uint64_t seen_ms; /* when it was stored; 0: the list was never seen */
     struct fingerprint fingerprint;
     uint32_t count;
-    bool known; /* fingerprint and count are of a list that was fetched */
+    bool known; /* fingerprint and count are of the list after its last change */
 };
 
 /* How a server was last spoken to: where the next attempt begins. */
@@ -49,6 +49,11 @@ void registry_close(struct registry *registry);
 
 /* 32 hexadecimal digits: which broker this is, from the first start for as long as the file lives. */
 const char *registry_instance(const struct registry *registry);
+
+/* A short text under a name, of the hub's own. REGISTRY_NONE when there is none. */
+MUST_CHECK int registry_load_note(struct registry *registry, const char *key, char out[REGISTRY_NOTE_SIZE]);
+/* `durably`: it is on the disk when this returns. Not within a batch then. */
+MUST_CHECK int registry_store_note(struct registry *registry, const char *key, const char *text, bool durably);
 
 /* --- servers connected at run time --- */
 

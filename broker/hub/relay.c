@@ -18,6 +18,8 @@
 #include "broker/hub/relay.h"
 
 #include "broker/hub/echo.h"
+#include "broker/hub/metrics.h"
+#include "common/clock.h"
 #include "common/event.h"
 #include "common/log.h"
 
@@ -42,8 +44,9 @@ struct progress {
 struct ticket {
     uint64_t generation;
     size_t size;
+    uint64_t changed_ms; /* when the change was noticed */
     uint32_t row, incarnation;
-    uint8_t type;
+    uint8_t type, reason;
     bool used;
 };
 
@@ -62,6 +65,8 @@ struct relay {
     uint32_t next_word;
     bool wanted_dirty, wanted_all; /* sweeps to come after the present one */
     bool retry;                    /* a row was busy: look again soon */
+    unsigned refused_s;            /* seconds until what was refused is tried again; 0: nothing was */
+    unsigned pause_s;              /* what `refused_s` began with, until something is taken again */
     uint64_t ticks;
 };
 
@@ -117,6 +122,13 @@ void relay_close(struct relay *relay)
 static void count(const struct relay *relay, enum counter counter)
 {
     table_count(relay->options.table, TABLE_HUB, counter, 1);
+}
+
+/* An event that everybody was told of, for the metrics. */
+static void count_told(const struct relay *relay, unsigned reason, uint64_t changed_ms)
+{
+    uint64_t now_ms = clock_wall_ms();
+    metrics_count_published(relay->options.table, reason, now_ms > changed_ms ? now_ms - changed_ms : 0);
 }
 
 /* --- one event --- */
@@ -204,8 +216,16 @@ static bool publish(struct relay *relay, const struct event *event, uint32_t row
     const struct relay_sinks *sinks = &relay->options.sinks;
     assert(relay->free_count > 0);
     uint32_t number = relay->free_tickets[relay->free_count - 1];
-    if (write_json(relay, event, row) != 0 ||
-        sinks->publish(sinks->user, event->type, relay->json.bytes, relay->json.size, number) != 0)
+    if (write_json(relay, event, row) != 0)
+        return false;
+    const struct relay_message message = {
+        .type = event->type,
+        .payload = relay->json.bytes,
+        .size = relay->json.size,
+        .server_id = event->server_id,
+        .number = event->type == EVENT_STATUS ? event->timestamp_ms : event->generation,
+    };
+    if (sinks->publish(sinks->user, &message, number) != 0)
         return false;
     echo_remember(relay->echo, event->type, relay->json.bytes, relay->json.size);
     relay->free_count--;
@@ -215,7 +235,9 @@ static bool publish(struct relay *relay, const struct event *event, uint32_t row
         .size = relay->json.size,
         .row = row,
         .incarnation = relay->rows[row].incarnation,
+        .changed_ms = event->timestamp_ms,
         .type = (uint8_t)event->type,
+        .reason = (uint8_t)event->reason,
         .used = true,
     };
     return true;
@@ -267,6 +289,7 @@ static void look(struct relay *relay, uint32_t row, enum kind kind, const json_t
     if (!relay->options.sinks.publish) {
         table_set_published(table, row, kind, event.generation);
         count(relay, COUNTER_PUBLISHED);
+        count_told(relay, event.reason, event.timestamp_ms);
     } else if (owed.redis) {
         event.diff = event.generation == published + 1 ? diff : NULL;
         if (publish(relay, &event, row))
@@ -304,6 +327,19 @@ void relay_ring_status(struct relay *relay, uint32_t row)
 
 static void start_slices(struct relay *relay);
 
+/* Refused events are not tried again all the time: whatever is wrong with Redis, they would not mend it. */
+static void mind_refusal(struct relay *relay, enum relay_answer answer)
+{
+    if (answer == RELAY_DONE)
+        relay->pause_s = 0;
+    if (answer != RELAY_REFUSED || relay->refused_s > 0)
+        return;
+    relay->pause_s = relay->pause_s == 0 ? 1 : 2 * relay->pause_s;
+    if (relay->pause_s > DIRTY_EVERY_S)
+        relay->pause_s = DIRTY_EVERY_S;
+    relay->refused_s = relay->pause_s;
+}
+
 /* Accounts for the answer in the row, unless that is another server's by now. */
 static void settle(struct relay *relay, const struct ticket *ticket, enum relay_answer answer)
 {
@@ -329,6 +365,9 @@ void relay_answered(struct relay *relay, uint32_t number, enum relay_answer answ
     relay->free_tickets[relay->free_count++] = number;
     relay->bytes_under_way -= ticket.size;
     count(relay, answer == RELAY_DONE ? COUNTER_PUBLISHED : COUNTER_PUBLISH_FAILURES);
+    mind_refusal(relay, answer);
+    if (ticket.type < KIND_COUNT && answer == RELAY_DONE)
+        count_told(relay, ticket.reason, ticket.changed_ms);
     if (ticket.type < KIND_COUNT)
         settle(relay, &ticket, answer);
     if (has_room(relay, RELAY_WINDOW / 2))
@@ -409,9 +448,10 @@ void relay_sweep(struct relay *relay, enum relay_sweep which)
 void relay_tick(struct relay *relay)
 {
     relay->ticks++;
+    bool try_refused = relay->refused_s > 0 && --relay->refused_s == 0;
     if (relay->ticks % ALL_EVERY_S == 0)
         relay_sweep(relay, RELAY_SWEEP_ALL);
-    else if (relay->ticks % DIRTY_EVERY_S == 0 || relay->retry)
+    else if (relay->ticks % DIRTY_EVERY_S == 0 || relay->retry || try_refused)
         relay_sweep(relay, RELAY_SWEEP_DIRTY);
     relay->retry = false;
 }

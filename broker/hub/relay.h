@@ -20,11 +20,20 @@
 
 enum { RELAY_WINDOW = 4096, RELAY_WINDOW_BYTES = 64 * 1024 * 1024 }; /* of events without an answer yet */
 
+/* An event on its way to all machines. Borrowed for the call. */
+struct relay_message {
+    unsigned type; /* the channel's */
+    const void *payload;
+    size_t size;
+    const char *server_id;
+    uint64_t number; /* with server and type what tells it from all others: its generation, or a state's time */
+};
+
 /* Neither may call the relay. */
 struct relay_sinks {
     /* To all machines: 0 and relay_answered will be called, or 1: not now, relay_sweep when it is possible again. NULL
      * where no Redis is configured: then an event is published when it has gone to local subscribers. */
-    int (*publish)(void *user, unsigned type, const void *payload, size_t size, uint32_t ticket);
+    int (*publish)(void *user, const struct relay_message *message, uint32_t ticket);
     /* To local subscribers: topic and map. */
     void (*fan_out)(void *user, const void *bytes, size_t size);
     void *user;
@@ -38,7 +47,11 @@ struct relay_options {
 };
 
 enum relay_sweep { RELAY_SWEEP_DIRTY, RELAY_SWEEP_ALL };
-enum relay_answer { RELAY_DONE, RELAY_FAILED };
+enum relay_answer {
+    RELAY_DONE,
+    RELAY_REFUSED, /* tried again after a growing pause */
+    RELAY_LOST /* it may have been done; tried again with the sweep that follows when publishing is possible again */
+};
 
 struct relay;
 

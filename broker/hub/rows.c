@@ -4,11 +4,11 @@
  *
  * A row begins with the generation, the published generation and the fingerprint that the registry has: so an event
  * that was owed when the machine went down is still owed, and a list that changed while everything was down is found
- * different at the first connect. The count of a list from the registry is shown, but not told in an event
- * (`current`): it is of the last flush, not of a certain change.
+ * different at the first connect. Where that knowledge is in doubt (history.h) the lists are unknown, which counts as
+ * changed.
  *
- * A row that its last owner left half-written is made whole with what the hub knows; its lists are then unknown, which
- * counts as changed.
+ * A row that its last owner left half-written is made whole with what the hub knows; its lists are then unknown, too.
+ * Unknown is a time of change without a fingerprint; a row with neither was never seen.
  */
 #include "broker/hub/rows.h"
 
@@ -47,34 +47,53 @@ static void describe(struct row *value, const struct server_def *def)
         value->last_activity_ms = now;
 }
 
-static int load_lists(struct table *table, struct registry *registry, uint32_t row, const struct server_def *def,
+/* The list as the registry has it; `seen_ms` is 0 when it has nothing. */
+static void set_list(struct row_list *list, const struct registry_level *level, bool doubtful)
+{
+    list->count = level->count;
+    list->changed_ms = level->seen_ms;
+    list->reason = REASON_RECONNECT;
+    list->current = level->known && !doubtful;
+    if (list->current)
+        list->fingerprint = level->fingerprint;
+    if (doubtful && list->changed_ms == 0)
+        list->changed_ms = clock_wall_ms();
+}
+
+static void set_generations(struct table *table, uint32_t row, enum kind kind, const struct registry_level *level,
+                            bool doubtful)
+{
+    bool is_owed = level->generation > level->published;
+    uint64_t generation = level->generation + (doubtful ? HISTORY_GAP : 0);
+    table_set_generation(table, row, kind, generation);
+    table_set_published(table, row, kind, is_owed ? generation - 1 : generation);
+    if (is_owed)
+        table_mark_dirty(table, row);
+}
+
+static int load_lists(struct table *table, const struct history *history, uint32_t row, const struct server_def *def,
                       struct row *value)
 {
     struct registry_memory memory;
-    int result = registry_load_memory(registry, def->id, &memory);
+    int result = registry_load_memory(history->registry, def->id, &memory);
     if (result < 0)
         return result;
     value->era = (uint8_t)memory.era;
     table_text(value->protocol_version, sizeof(value->protocol_version), memory.protocol_version);
     for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
         struct registry_level level;
-        result = registry_load_level(registry, def->id, kind, &level);
+        result = registry_load_level(history->registry, def->id, kind, &level);
         if (result < 0)
             return result;
-        if (level.known)
-            value->lists[kind].fingerprint = level.fingerprint;
-        value->lists[kind].count = level.count;
-        value->lists[kind].changed_ms = level.seen_ms;
-        value->lists[kind].reason = REASON_RECONNECT;
-        table_set_generation(table, row, kind, level.generation);
-        table_set_published(table, row, kind, level.published);
-        if (level.generation > level.published)
-            table_mark_dirty(table, row);
+        if (result == REGISTRY_NONE)
+            level.generation = level.published = history->floor;
+        set_list(&value->lists[kind], &level, history->doubtful);
+        set_generations(table, row, kind, &level, history->doubtful);
     }
     return 0;
 }
 
-int rows_begin(struct table *table, struct registry *registry, uint32_t row, const struct server_def *def)
+int rows_begin(struct table *table, const struct history *history, uint32_t row, const struct server_def *def)
 {
     struct row value = {0};
     uint32_t incarnation;
@@ -83,7 +102,7 @@ int rows_begin(struct table *table, struct registry *registry, uint32_t row, con
         log_error("row.reserve", LOG_TEXT("server", def->id), LOG_TEXT("error", strerror(-result)));
         return result;
     }
-    result = load_lists(table, registry, row, def, &value);
+    result = load_lists(table, history, row, def, &value);
     if (result != 0)
         return result;
     (void)table_row_owner(table, row, &incarnation);
@@ -96,17 +115,21 @@ int rows_begin(struct table *table, struct registry *registry, uint32_t row, con
 void rows_rest(struct table *table, uint32_t row, const struct server_def *def)
 {
     struct row value = {0};
-    if (table_row_is_torn(table, row) || table_row_read(table, row, &value) != 0)
+    if (table_row_is_torn(table, row) || table_row_read(table, row, &value) != 0) {
         value = (struct row){0};
+        for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+            value.lists[kind].changed_ms = clock_wall_ms();
+    }
     describe(&value, def);
     write_row(table, row, &value);
 }
 
-void rows_clear(struct table *table, uint32_t row)
+void rows_clear(struct table *table, struct history *history, uint32_t row)
 {
     const struct row empty = {0};
     write_row(table, row, &empty);
     for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        history_forget(history, table_generation(table, row, kind));
         table_set_generation(table, row, kind, 0);
         table_set_published(table, row, kind, 0);
     }

@@ -3,22 +3,22 @@
 #ifndef HUB_ROWS_H
 #define HUB_ROWS_H
 
-#include "broker/hub/registry.h"
+#include "broker/hub/history.h"
 #include "common/compiler.h"
 #include "common/server_def.h"
 #include "common/table.h"
 
 #include <stdint.h>
 
-/* Begins the row for a server that was not in the table: a new incarnation, with what the registry knows of its lists.
- * 0 or a negative errno (-ENOSPC: no memory for the row), which has been logged. */
-MUST_CHECK int rows_begin(struct table *table, struct registry *registry, uint32_t row, const struct server_def *def);
+/* Begins the row for a server that was not in the table: a new incarnation, with what is known of its lists. 0 or a negative errno (-ENOSPC: no memory for the row), which has been logged. */
+MUST_CHECK int rows_begin(struct table *table, const struct history *history, uint32_t row,
+                          const struct server_def *def);
 
 /* Writes a row that keeps its history, but that no worker has for now: `queued`, or `disabled`, and the definition's
  * names. */
 void rows_rest(struct table *table, uint32_t row, const struct server_def *def);
 
-/* Empties a row whose server is gone. */
-void rows_clear(struct table *table, uint32_t row);
+/* Empties a row whose server is gone; its generations are not used again. */
+void rows_clear(struct table *table, struct history *history, uint32_t row);
 
 #endif

@@ -9,12 +9,15 @@
  */
 #include "broker/hub/servers_source.h"
 
+#include "broker/hub/servers_copy.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/paths.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +37,7 @@ struct servers_source {
     uv_timer_t debounce;
     uv_work_t work;
     char *path;
+    char copy_path[PATH_MAX];
     void (*on_servers)(void *user, struct servers_file *file);
     void *user;
     bool working, again, closed;
@@ -41,7 +45,7 @@ struct servers_source {
     /* results of a reading; the pool's while `working` */
     struct servers_file file;
     struct problems problems;
-    int result;
+    int result, copy_result;
     struct signature read_signature;
     uint64_t read_ms;
     char error[ERROR_SIZE];
@@ -79,6 +83,8 @@ static void read_file(struct servers_source *source)
     source->read_signature = look(source->path);
     problems_init(&source->problems);
     source->result = servers_file_read(source->path, &source->file, &source->problems);
+    if (source->result == 0)
+        source->copy_result = servers_copy_write(source->copy_path, &source->file);
 }
 
 static void tell_problems(struct servers_source *source)
@@ -101,6 +107,9 @@ static void take_over(struct servers_source *source)
     if (source->result == 0) {
         source->error[0] = '\0';
         source->read_ms = clock_wall_ms();
+        if (source->copy_result != 0)
+            log_warn("servers_file.no_copy", LOG_TEXT("path", source->copy_path),
+                     LOG_TEXT("error", strerror(-source->copy_result)));
         log_info("servers_file.read", LOG_TEXT("path", source->path), LOG_U64("servers", source->file.count));
         source->on_servers(source->user, &source->file);
         servers_file_fini(&source->file);
@@ -110,11 +119,28 @@ static void take_over(struct servers_source *source)
     problems_fini(&source->problems);
 }
 
-void servers_source_read(struct servers_source *source)
+static int take_copy(struct servers_source *source)
+{
+    struct servers_file copy;
+    int result = servers_copy_read(source->copy_path, &copy);
+    if (result != 0) {
+        log_error("servers_file.none", LOG_TEXT("copy", source->copy_path), LOG_TEXT("error", strerror(-result)),
+                  LOG_TEXT("then", "which servers there are is not known: nothing is done until the file is right"));
+        return 1;
+    }
+    log_warn("servers_file.last_good", LOG_TEXT("copy", source->copy_path), LOG_U64("servers", copy.count));
+    source->on_servers(source->user, &copy);
+    servers_file_fini(&copy);
+    return 0;
+}
+
+int servers_source_read(struct servers_source *source)
 {
     assert(!source->working);
     read_file(source);
+    bool is_good = source->result == 0;
     take_over(source);
+    return is_good ? 0 : take_copy(source);
 }
 
 static void on_work(uv_work_t *work)
@@ -181,12 +207,16 @@ static void watch(struct servers_source *source)
         log_warn("servers_file.watch", LOG_TEXT("path", source->path), LOG_TEXT("error", uv_strerror(result)));
 }
 
-int servers_source_open(uv_loop_t *loop, const char *path, void (*on_servers)(void *user, struct servers_file *file),
-                        void *user, struct servers_source **out)
+int servers_source_open(uv_loop_t *loop, const char *path, const char *run_dir,
+                        void (*on_servers)(void *user, struct servers_file *file), void *user,
+                        struct servers_source **out)
 {
     struct servers_source *source = calloc(1, sizeof(*source));
     char *copy = strdup(path);
-    int result = source && copy ? uv_fs_event_init(loop, &source->event) : -ENOMEM;
+    int result = source && copy ? paths_join(source->copy_path, sizeof(source->copy_path), run_dir, PATHS_SERVERS_COPY)
+                                : -ENOMEM;
+    if (result == 0)
+        result = uv_fs_event_init(loop, &source->event);
     if (result != 0) {
         log_error("servers_file.open", LOG_TEXT("error", strerror(-result)));
         free(copy);
@@ -218,6 +248,12 @@ uint64_t servers_source_read_ms(const struct servers_source *source)
 const char *servers_source_error(const struct servers_source *source)
 {
     return source->error;
+}
+
+void servers_source_forget(const struct servers_source *source)
+{
+    if (source)
+        servers_copy_remove(source->copy_path);
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -13,14 +13,15 @@
 
 struct servers_source;
 
-/* `on_servers` gets each good file; it may take servers out of it. `path` is copied. Reads nothing yet. 0 or a negative
- * errno, which has been logged. */
-MUST_CHECK int servers_source_open(uv_loop_t *loop, const char *path,
+/* `on_servers` gets each good file; it may take servers out of it. A copy of the last good one is kept in `run_dir`. Texts
+ * are copied. Reads nothing yet. 0 or a negative errno, which has been logged. */
+MUST_CHECK int servers_source_open(uv_loop_t *loop, const char *path, const char *run_dir,
                                    void (*on_servers)(void *user, struct servers_file *file), void *user,
                                    struct servers_source **out);
 
-/* Reads it now: `on_servers` runs before this returns. At the start. */
-void servers_source_read(struct servers_source *source);
+/* Reads it now, or, when it has an error, its last good copy: `on_servers` runs before this returns. At the start. 0, or 1
+ * when there is neither, which has been logged. */
+MUST_CHECK int servers_source_read(struct servers_source *source);
 
 /* Reads it again, soon, whether it has changed or not. */
 void servers_source_reload(struct servers_source *source);
@@ -32,6 +33,9 @@ uint64_t servers_source_read_ms(const struct servers_source *source);
 
 /* What was wrong at the last reading: the first problem, and how many more; "" when it was good. */
 const char *servers_source_error(const struct servers_source *source);
+
+/* Removes the copy: the broker stops, and its next start reads the file. NULL does nothing. */
+void servers_source_forget(const struct servers_source *source);
 
 /* NULL does nothing. */
 void servers_source_close(struct servers_source *source);

@@ -3,10 +3,12 @@
  * row and rings; the ring is the usual occasion to look, and a slow timer the other one, for rings that were lost and
  * for deadlines.
  *
+ * A server that listens is asked for its list at once, and whoever connects it wants to know how many tools it has: so
+ * the answer waits for the list, for a moment.
+ *
  * When a server was there before the request, with another definition or in a state that the request is to change, what
  * its row says at first is of the past. Then the row's marks (state, its time, attempts, connects) are kept, and nothing
- * is a verdict while they are as they were.
- */
+ * is a verdict while they are as they were. */
 #include "broker/hub/verdicts.h"
 
 #include "broker/hub/diag_view.h"
@@ -15,7 +17,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { LOOK_EVERY_MS = 100 };
+enum { LOOK_EVERY_MS = 25, LIST_MAX_MS = 2000 };
 
 struct marks {
     uint64_t state_since_ms, connects;
@@ -55,6 +57,14 @@ static bool are_same(const struct marks *a, const struct marks *b)
            a->state == b->state;
 }
 
+/* Its list is being fetched for the first time since it listens. Some have none. */
+static bool is_listing(const struct row *row)
+{
+    bool is_open = row->state == STATE_LISTENING || row->state == STATE_POLLING;
+    return is_open && row->verified_ms < row->state_since_ms && row->last_error[0] == '\0' &&
+           clock_wall_ms() < row->state_since_ms + LIST_MAX_MS;
+}
+
 /* True with *error when there is something to answer. */
 static bool is_over(const struct verdicts *verdicts, const struct wait *wait, enum question_error *error)
 {
@@ -65,14 +75,15 @@ static bool is_over(const struct verdicts *verdicts, const struct wait *wait, en
         *error = QUESTION_NOT_FOUND;
         return true;
     }
+    bool is_late = clock_mono_ms() >= wait->deadline_ms;
     if (table_row_read(verdicts->table, wait->row, &row) == 0) {
         struct marks now = marks_of(&row);
         bool is_old = wait->anew && are_same(&wait->before, &now);
         if (!is_old && diag_view_verdict(&row, error))
-            return true;
+            return is_late || !is_listing(&row);
     }
     *error = QUESTION_TIMED_OUT;
-    return clock_mono_ms() >= wait->deadline_ms;
+    return is_late;
 }
 
 /* Answers the wait at `index` if it is over; the last one then takes its place. */

@@ -7,7 +7,8 @@
  *
  * A server keeps its row, incarnation, generations and history over a restart of the hub: the rows in the table are held
  * for the ids that stand in them before any server is added, and those for which none came are given up. The id of a
- * row whose writer died in the middle can't be read: its server gets another row, and this one is given up, too.
+ * row whose writer died in the middle can't be read: its server gets another row, which begins with lists that are
+ * unknown, and this one is given up, too.
  *
  * An id belongs to the servers file or to run time, never to both: the file wins, as it is what an operator sees.
  */
@@ -25,6 +26,7 @@ struct watchlist {
     struct table *table;
     struct roster *roster;
     struct registry *registry;
+    struct history *history;
     struct assign *assign;
     uint64_t *in_file; /* while a file is applied: bit a row, its server stands in the new one */
     uint32_t left_out;
@@ -38,12 +40,13 @@ static void on_free(void *user, uint32_t row)
     if (def) {
         rows_rest(watchlist->table, row, def);
     } else {
-        rows_clear(watchlist->table, row);
+        rows_clear(watchlist->table, watchlist->history, row);
         roster_release(watchlist->roster, row);
     }
 }
 
-int watchlist_create(struct table *table, struct roster *roster, struct registry *registry, struct watchlist **out)
+int watchlist_create(struct table *table, struct roster *roster, struct registry *registry, struct history *history,
+                     struct watchlist **out)
 {
     struct watchlist *watchlist = calloc(1, sizeof(*watchlist));
     if (!watchlist)
@@ -51,6 +54,7 @@ int watchlist_create(struct table *table, struct roster *roster, struct registry
     watchlist->table = table;
     watchlist->roster = roster;
     watchlist->registry = registry;
+    watchlist->history = history;
     watchlist->in_file = calloc(table_capacity(table) / 64 + 1, sizeof(*watchlist->in_file));
     if (!watchlist->in_file || assign_create(table, roster, on_free, watchlist, &watchlist->assign) != 0) {
         watchlist_destroy(watchlist);
@@ -95,7 +99,7 @@ static int add(struct watchlist *watchlist, struct server_def *def, uint32_t *ro
     if (!is_kept && table_row_read(watchlist->table, *row, &before) == 0 && strcmp(before.server_id, def->id) == 0)
         rows_rest(watchlist->table, *row, def);
     else if (!is_kept)
-        result = rows_begin(watchlist->table, watchlist->registry, *row, def);
+        result = rows_begin(watchlist->table, watchlist->history, *row, def);
     if (result == 0) {
         assign_put(watchlist->assign, *row);
     } else { /* unwound without its definition, which is the caller's again */
@@ -139,6 +143,8 @@ static int hold_rows(struct watchlist *watchlist)
         uint32_t incarnation;
         int owner = table_row_owner(watchlist->table, row, &incarnation);
         int read = table_row_read(watchlist->table, row, &value);
+        if (read != 0)
+            history_doubt(watchlist->history);
         bool has_id = read == 0 && value.state != STATE_NONE && value.server_id[0];
         if (!has_id && owner == TABLE_NO_OWNER && read == 0)
             continue;

@@ -5,6 +5,7 @@
 #define HUB_WATCHLIST_H
 
 #include "broker/hub/assign.h"
+#include "broker/hub/history.h"
 #include "broker/hub/registry.h"
 #include "broker/hub/roster.h"
 #include "common/compiler.h"
@@ -22,9 +23,9 @@ enum watchlist_outcome {
 
 struct watchlist;
 
-/* All three live longer. 0 or -ENOMEM. */
+/* All of them live longer. 0 or -ENOMEM. */
 MUST_CHECK int watchlist_create(struct table *table, struct roster *roster, struct registry *registry,
-                                struct watchlist **out);
+                                struct history *history, struct watchlist **out);
 void watchlist_destroy(struct watchlist *watchlist);
 
 /* At the start, in this order. First: finds out which rows the table has for whom, and loads the servers connected at

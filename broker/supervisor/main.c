@@ -2,10 +2,12 @@
 /* mcp-broker: reads and checks all that can be wrong (flags, files, directories, executables, the table) while it is
  * still one process in the user's terminal, and tells all of it at once; then the supervisor takes over. From here on
  * the log is the only voice. */
+#include "broker/supervisor/leftovers.h"
 #include "broker/supervisor/programs.h"
 #include "broker/supervisor/run_dir.h"
 #include "broker/supervisor/supervisor.h"
 #include "common/config.h"
+#include "common/listen_address.h"
 #include "common/log.h"
 #include "common/problems.h"
 #include "common/servers_file.h"
@@ -49,6 +51,22 @@ static unsigned make_table(const struct config *config, struct problems *problem
     return slots;
 }
 
+/* An address that can't be listened on is told to who starts the broker; the hub opens it for good. */
+static int check_http(const struct config *config, struct problems *problems)
+{
+    struct listen_address address;
+    char why[LISTEN_ADDRESS_WHY_SIZE];
+    int fd;
+    if (config->http == NULL || listen_address_parse(config->http, &address, why) != 0)
+        return 0; /* not asked for, or refused before */
+    int result = listen_address_open(&address, &fd);
+    if (result == 0)
+        close(fd);
+    else
+        problems_add(problems, "--http: %s: %s", config->http, strerror(-result));
+    return result;
+}
+
 /* The supervisor's exit code; EX_CONFIG, with problems, when it could not begin. */
 static int run(struct config *config, int argc, char *const argv[], struct problems *problems)
 {
@@ -58,6 +76,8 @@ static int run(struct config *config, int argc, char *const argv[], struct probl
     log_open("supervisor", (enum log_level)config->log_level, (enum log_format)config->log_format);
     if (programs_init(&programs, problems) != 0 || run_dir_open(config, &lock_fd, problems) != 0)
         goto free_programs;
+    if (leftovers_wait(config->run_dir, &programs, problems) != 0 || check_http(config, problems) != 0)
+        goto unlock;
     slots = make_table(config, problems);
     if (slots == 0)
         goto unlock;

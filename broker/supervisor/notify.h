@@ -7,5 +7,6 @@
 void notify_ready(void);
 void notify_reloading(void);
 void notify_stopping(void);
+void notify_alive(void); /* keeps the watchdog quiet */
 
 #endif

@@ -14,8 +14,7 @@ struct programs {
     char **environment; /* NULL-terminated; the texts are the process's own */
 };
 
-/* Looks beside the running executable (a build tree), then in ../libexec/mcp-broker (an installation). 0, or 1 with a
- * problem for each that is missing. Free it with programs_fini in either case. */
+/* 0, or 1 with a problem for each that is missing. Free it with programs_fini in either case. */
 MUST_CHECK int programs_init(struct programs *programs, struct problems *problems);
 void programs_fini(struct programs *programs);
 

@@ -24,11 +24,7 @@ static bool died_often(const struct restart_history *history, unsigned number, u
 
 static uint64_t delay_after(unsigned in_a_row, uint32_t random)
 {
-    uint64_t delay_ms = RESTART_DELAY_MIN_MS;
-    for (unsigned i = 1; i < in_a_row && delay_ms < RESTART_DELAY_MAX_MS; i++)
-        delay_ms *= 2;
-    if (delay_ms > RESTART_DELAY_MAX_MS)
-        delay_ms = RESTART_DELAY_MAX_MS;
+    uint64_t delay_ms = (uint64_t)RESTART_DELAY_MS << (in_a_row - 1);
     return delay_ms * (80 + random % 41) / 100;
 }
 

@@ -11,9 +11,8 @@ enum {
     RESTART_SOON_MS = 10000,
     RESTART_MANY_DEATHS = 10, /* within RESTART_MANY_MS: out of service */
     RESTART_MANY_MS = 60000,
-    RESTART_IN_A_ROW = 8, /* delayed starts that came to nothing: out of service */
-    RESTART_DELAY_MIN_MS = 500,
-    RESTART_DELAY_MAX_MS = 30000, /* before jitter of a fifth to either side */
+    RESTART_IN_A_ROW = 5,   /* deaths that were not answered at once: out of service */
+    RESTART_DELAY_MS = 500, /* doubles with each one; before jitter of a fifth to either side */
 };
 
 /* A child's recent deaths. All zero at first. */

@@ -13,7 +13,9 @@
 #include "broker/supervisor/child.h"
 #include "broker/supervisor/notify.h"
 #include "broker/supervisor/reload.h"
+#include "broker/supervisor/watchdog.h"
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/link.h"
 #include "common/log.h"
 
@@ -45,6 +47,8 @@ struct supervisor {
     const struct supervisor_options *options;
     uv_loop_t loop;
     uv_signal_t signals[ARRAY_LENGTH(signals)];
+    struct watchdog *watchdog;
+    uint64_t configured_ms; /* when the settings were read */
     struct child *hub;
     struct child **workers; /* NULL where none was ever wanted */
     unsigned workers_wanted;
@@ -75,23 +79,34 @@ static void send_config(struct supervisor *supervisor, struct child *child, cons
     buf_fini(&message);
 }
 
+/* A wanted worker that will not live is tried again now and then; until it does its servers are with the others. */
 static bool in_service(const struct supervisor *supervisor, unsigned slot)
 {
     const struct child *worker = supervisor->workers[slot];
-    return slot < supervisor->workers_wanted && worker != NULL && child_state(worker) != PROCESS_FAILED;
+    return worker != NULL && child_state(worker) != PROCESS_FAILED;
+}
+
+static int write_slots(const struct supervisor *supervisor, bool that_are, struct buf *out)
+{
+    int result = 0;
+    for (unsigned slot = 0; slot < supervisor->workers_wanted && result == 0; slot++)
+        if (in_service(supervisor, slot) == that_are)
+            result = buf_printf(out, "%s%u", out->size > 0 ? " " : "", slot);
+    return result;
 }
 
 /* Tells the hub when the list has changed, or in any case. While all stop, the list stays: nothing is to move. */
 static void send_slots(struct supervisor *supervisor, bool in_any_case)
 {
     struct buf slots;
-    int result = 0;
     if (supervisor->phase != PHASE_RUNNING)
         return;
     buf_init(&slots, SLOTS_TEXT_MAX);
-    for (unsigned slot = 0; slot < supervisor->workers_wanted && result == 0; slot++)
-        if (in_service(supervisor, slot))
-            result = buf_printf(&slots, "%s%u", slots.size > 0 ? " " : "", slot);
+    int result = write_slots(supervisor, true, &slots);
+    if (result == 0)
+        result = buf_append_text(&slots, " out");
+    if (result == 0)
+        result = write_slots(supervisor, false, &slots);
     if (result == 0 && (in_any_case || strcmp(buf_text(&slots), buf_text(&supervisor->slots)) != 0)) {
         child_send(supervisor->hub, "slots", buf_text(&slots));
         buf_fini(&supervisor->slots);
@@ -101,15 +116,27 @@ static void send_slots(struct supervisor *supervisor, bool in_any_case)
     }
 }
 
+static void send_configured(struct supervisor *supervisor)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%" PRIu64, supervisor->configured_ms);
+    child_send(supervisor->hub, "configured", text);
+}
+
 static void on_spawned(void *user, struct child *child)
 {
     struct supervisor *supervisor = user;
     char head[64];
     snprintf(head, sizeof(head), "%d %" PRIu64, child_slot(child), child_start_count(child));
     send_config(supervisor, child, "start", head);
-    if (child == supervisor->hub)
+    if (child == supervisor->hub) {
+        send_configured(supervisor);
         send_slots(supervisor, true);
+    }
+    if (child == supervisor->hub && supervisor->phase != PHASE_RUNNING)
+        child_send(supervisor->hub, "leaving", NULL);
 }
+
 /* --- the number of workers --- */
 
 static const struct child_handlers child_handlers;
@@ -195,6 +222,27 @@ static void retry_failed(struct child *child)
         child_start(child);
 }
 
+static void send_config_to_all(struct supervisor *supervisor)
+{
+    send_config(supervisor, supervisor->hub, "config", "");
+    for (unsigned slot = 0; slot < supervisor->workers_wanted; slot++)
+        send_config(supervisor, supervisor->workers[slot], "config", "");
+}
+
+/* Also for children that are started later, until the configuration is read again. */
+static void change_log_level(struct supervisor *supervisor, const char *name)
+{
+    enum log_level level;
+    if (log_level_from_name(name, &level) != 0) {
+        log_warn("log.level_unknown", LOG_TEXT("level", name));
+        return;
+    }
+    supervisor->options->config->log_level = (unsigned)level;
+    log_set_level(level);
+    send_config_to_all(supervisor);
+    log_info("log.level", LOG_TEXT("level", name));
+}
+
 static void reload(struct supervisor *supervisor)
 {
     const struct supervisor_options *options = supervisor->options;
@@ -205,12 +253,12 @@ static void reload(struct supervisor *supervisor)
         notify_reloading();
     if (reload_config(options->config, options->argc, options->argv) == 0) {
         log_set_level((enum log_level)options->config->log_level);
-        send_config(supervisor, supervisor->hub, "config", "");
+        supervisor->configured_ms = clock_wall_ms();
+        send_config_to_all(supervisor);
+        send_configured(supervisor);
         retry_failed(supervisor->hub);
-        for (unsigned slot = 0; slot < supervisor->workers_wanted; slot++) {
-            send_config(supervisor, supervisor->workers[slot], "config", "");
+        for (unsigned slot = 0; slot < supervisor->workers_wanted; slot++)
             retry_failed(supervisor->workers[slot]);
-        }
         /* Only a changed setting takes back what an operator has scaled. */
         if (options->config->workers != workers)
             scale(supervisor, (unsigned)options->config->workers);
@@ -230,6 +278,7 @@ static void stop(struct supervisor *supervisor, const char *signal_name)
     log_info(supervisor->phase == PHASE_STOPPING ? "broker.stopping" : "broker.killing",
              LOG_TEXT("signal", signal_name));
     notify_stopping();
+    child_send(supervisor->hub, "leaving", NULL); /* it goes last, but takes nothing on while the workers stop */
     reconcile(supervisor);
 }
 
@@ -246,6 +295,7 @@ static void close_handles(struct supervisor *supervisor)
     supervisor->phase = PHASE_OVER;
     for (size_t i = 0; i < ARRAY_LENGTH(signals); i++)
         uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
+    watchdog_close(supervisor->watchdog);
     if (supervisor->hub != NULL)
         child_close(supervisor->hub);
     for (unsigned slot = 0; slot < supervisor->options->workers_max; slot++)
@@ -278,10 +328,22 @@ static void apply(struct supervisor *supervisor, struct child *child)
     }
 }
 
+/* Every wanted worker is ready or out of service, and not all of them are out of it. */
+static bool workers_are_settled(const struct supervisor *supervisor)
+{
+    unsigned ready = 0, failed = 0;
+    for (unsigned slot = 0; slot < supervisor->workers_wanted; slot++) {
+        enum process_state state = child_state(supervisor->workers[slot]);
+        ready += state == PROCESS_READY ? 1 : 0;
+        failed += state == PROCESS_FAILED ? 1 : 0;
+    }
+    return ready > 0 && ready + failed == supervisor->workers_wanted;
+}
+
 static void announce(struct supervisor *supervisor)
 {
     if (supervisor->announced || supervisor->phase != PHASE_RUNNING || child_state(supervisor->hub) != PROCESS_READY ||
-        !all_workers_are(supervisor, supervisor->workers_wanted, PROCESS_READY))
+        !workers_are_settled(supervisor))
         return;
     supervisor->announced = true;
     notify_ready();
@@ -336,6 +398,8 @@ static void on_message(void *user, struct child *child, const char *word, const 
         roll(supervisor);
     } else if (strcmp(word, "reload") == 0) {
         reload(supervisor);
+    } else if (strcmp(word, "log-level") == 0) {
+        change_log_level(supervisor, argument);
     } else {
         log_warn("child.unknown_word", LOG_TEXT("child", child_name(child)), LOG_TEXT("word", word));
     }
@@ -361,6 +425,14 @@ static void on_signal(uv_signal_t *handle, int number)
 
 /* --- begin and end --- */
 
+/* A hub that is silent is not ready for long: it is killed and replaced. Only one that does not come back is left to the
+ * service manager. While all stop, that has a limit of its own. */
+static bool is_well(void *user)
+{
+    const struct supervisor *supervisor = user;
+    return supervisor->phase != PHASE_RUNNING || child_state(supervisor->hub) == PROCESS_READY;
+}
+
 static void start(struct supervisor *supervisor)
 {
     struct child_options hub = {.program = supervisor->options->programs->hub,
@@ -377,7 +449,9 @@ static void start(struct supervisor *supervisor)
     }
     supervisor->workers_wanted = (unsigned)supervisor->options->config->workers;
     supervisor->hub = child_open(&supervisor->loop, &hub);
-    if (supervisor->hub != NULL && open_workers(supervisor, supervisor->workers_wanted)) {
+    supervisor->watchdog = watchdog_open(&supervisor->loop, is_well, supervisor);
+    if (supervisor->hub != NULL && supervisor->watchdog != NULL &&
+        open_workers(supervisor, supervisor->workers_wanted)) {
         reconcile(supervisor);
     } else {
         log_error("broker.not_started", LOG_TEXT("error", strerror(ENOMEM)));
@@ -389,7 +463,7 @@ static void start(struct supervisor *supervisor)
 int supervisor_run(const struct supervisor_options *options)
 {
     assert(options->config->workers >= 1 && options->config->workers <= options->workers_max);
-    struct supervisor supervisor = {.options = options, .rolling = NOT_ROLLING};
+    struct supervisor supervisor = {.options = options, .rolling = NOT_ROLLING, .configured_ms = clock_wall_ms()};
     int result = 1;
     supervisor.workers = calloc(options->workers_max, sizeof(*supervisor.workers));
     if (supervisor.workers == NULL || uv_loop_init(&supervisor.loop) != 0) {

@@ -51,7 +51,39 @@ static void test_list_is_fetched_once_it_has_settled(void **unused)
     assert_int_equal(fetched, 1);
     assert_true(burst_expired(&burst, &plain, now - 500 + BURST_SETTLE_MS) & BURST_FETCH);
     assert_int_equal(burst_fetched(&burst, &plain, now + 1000, true, 0), BURST_FRESH | BURST_TOLD);
+    assert_int_equal(burst_due(&burst), now + 1000 + BURST_SETTLE_MS);
+    assert_int_equal(burst_expired(&burst, &plain, now + 1000 + BURST_SETTLE_MS), BURST_CONFIRM);
     assert_int_equal(burst_due(&burst), UINT64_MAX);
+}
+
+static void test_list_is_not_confirmed_when_a_change_is_heard_after_it(void **unused)
+{
+    (void)unused;
+    struct burst burst = {0};
+    burst_heard(&burst, &plain, 1000);
+    burst_expired(&burst, &plain, 1100);
+    assert_int_equal(burst_expired(&burst, &plain, 2000), BURST_FETCH);
+    burst_fetched(&burst, &plain, 2010, true, 0);
+    assert_int_equal(burst_heard(&burst, &plain, 2020), BURST_PUBLISH);
+    burst_expired(&burst, &plain, 2120);
+    assert_int_equal(burst_expired(&burst, &plain, 3020), BURST_FETCH);
+    burst_fetched(&burst, &plain, 3030, true, 0);
+    assert_true(burst_want(&burst)); /* nor when it is fetched for another reason */
+    assert_int_equal(burst_fetched(&burst, &plain, 3040, true, 0), BURST_FRESH | BURST_TOLD);
+    assert_int_equal(burst_expired(&burst, &plain, 4040), BURST_CONFIRM);
+}
+
+static void test_what_waits_goes_out_with_a_fresh_list(void **unused)
+{
+    (void)unused;
+    struct burst burst = {0};
+    burst_heard(&burst, &plain, 1000);
+    burst_heard(&burst, &plain, 1010);
+    assert_true(burst_want(&burst));
+    assert_int_equal(burst_fetched(&burst, &plain, 1020, true, 0), BURST_FRESH | BURST_TOLD | BURST_OWED);
+    assert_int_equal(burst_expired(&burst, &plain, 1100), 0);
+    burst_heard(&burst, &plain, 1110);
+    assert_int_equal(burst_due(&burst), 1210);
 }
 
 static void test_heard_while_fetching_is_fetched_again(void **unused)
@@ -178,6 +210,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_at_once_and_the_rest_at_the_window_end),
         cmocka_unit_test(test_list_is_fetched_once_it_has_settled),
+        cmocka_unit_test(test_list_is_not_confirmed_when_a_change_is_heard_after_it),
+        cmocka_unit_test(test_what_waits_goes_out_with_a_fresh_list),
         cmocka_unit_test(test_heard_while_fetching_is_fetched_again),
         cmocka_unit_test(test_a_failed_fetch_is_tried_again),
         cmocka_unit_test(test_enriched_fetches_first),

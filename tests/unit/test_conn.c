@@ -515,6 +515,64 @@ static void test_attempts_are_forgiven_only_after_staying_up(void **unused)
     assert_int_equal(row_at(1).attempts, 1);
 }
 
+/* --- the log --- */
+
+static FILE *log_file;
+static int standard_error;
+
+static void catch_log(void)
+{
+    log_file = tmpfile();
+    assert_non_null(log_file);
+    standard_error = dup(STDERR_FILENO);
+    assert_true(standard_error >= 0 && dup2(fileno(log_file), STDERR_FILENO) >= 0);
+    log_set_level(LOG_LEVEL_INFO);
+}
+
+/* Lines caught so far that have `text` in them. */
+static unsigned lines_with(const char *text)
+{
+    char line[LOG_LINE_MAX];
+    unsigned count = 0;
+    rewind(log_file); /* a write goes to the end, where reading has stopped */
+    while (fgets(line, sizeof(line), log_file))
+        count += strstr(line, text) ? 1 : 0;
+    return count;
+}
+
+static void release_log(void)
+{
+    log_set_level(LOG_LEVEL_ERROR);
+    assert_true(dup2(standard_error, STDERR_FILENO) >= 0);
+    close(standard_error);
+    fclose(log_file);
+}
+
+static void test_a_flapping_server_does_not_fill_the_log(void **unused)
+{
+    (void)unused;
+    world.config.max_attempts = 1000;
+    world.config.backoff_base = world.config.backoff_max = 1000;
+    catch_log();
+    put(1, SOURCE_FILE, PLAIN);
+    put(2, SOURCE_FILE, PLAIN);
+    for (unsigned n = 0; n < 20; n++) {
+        end_peer(PEER_UNREACHABLE, 0);
+        pass(1200);
+    }
+    assert_int_equal(lines_with("conn.state server=s2"), 10);
+    assert_int_equal(lines_with("conn.flapping"), 0);
+    assert_int_equal(lines_with("conn.state server=s1"), 2);
+    settle("a");
+    pass(60000);
+    assert_int_equal(lines_with("conn.state server=s2"), 10);
+    assert_int_equal(lines_with("conn.flapping"), 1);
+    assert_int_equal(lines_with("conn.flapping server=s2 left_out=33 state=listening"), 1);
+    end_peer(PEER_STREAM_ENDED, 0); /* another minute */
+    assert_int_equal(lines_with("conn.state server=s2"), 11);
+    release_log();
+}
+
 static void test_a_server_may_ask_for_patience(void **unused)
 {
     (void)unused;
@@ -689,6 +747,53 @@ static void test_an_unchanged_list_suppresses_nothing_without_enrich(void **unus
     assert_int_equal(counter(COUNTER_SUPPRESSED), 0);
 }
 
+static void test_killed_before_the_list_was_sure_counts_as_changed(void **unused)
+{
+    (void)unused;
+    put(1, SOURCE_FILE, PLAIN);
+    settle("a");
+    changed();
+    pass(1000);
+    give_list("b"); /* this may have a change whose notification was still on its way */
+    assert_int_equal(row_at(1).lists[KIND_TOOLS].count, 1);
+    replace_worker(true);
+    put(1, SOURCE_FILE, PLAIN);
+    settle("b");
+    assert_int_equal(generation(1), 2);
+    assert_int_equal(row_at(1).lists[KIND_TOOLS].reason, REASON_RECONNECT);
+    replace_worker(true); /* this time it was sure */
+    put(1, SOURCE_FILE, PLAIN);
+    settle("b");
+    assert_int_equal(generation(1), 2);
+
+    changed(); /* and killed before the list was fetched; meanwhile the change is taken back */
+    replace_worker(true);
+    put(1, SOURCE_FILE, PLAIN);
+    settle("b");
+    assert_int_equal(generation(1), 4);
+}
+
+static void test_what_is_known_never_runs_ahead_of_what_was_told(void **unused)
+{
+    (void)unused;
+    world.config.coalesce = 20000;
+    put(1, SOURCE_FILE, PLAIN);
+    settle("a");
+    changed();
+    pass(1000);
+    give_list("b");
+    pass(1000);
+    assert_true(row_at(1).lists[KIND_TOOLS].current);
+    changed(); /* waits for the window's end */
+    assert_int_equal(generation(1), 1);
+    pass(1000);
+    give_list("c");
+    assert_int_equal(generation(1), 2); /* so its event goes out with the list that shows it */
+    assert_true(row_at(1).lists[KIND_TOOLS].current);
+    pass(30000);
+    assert_int_equal(generation(1), 2);
+}
+
 static void test_what_is_owed_goes_out_when_the_stream_ends(void **unused)
 {
     (void)unused;
@@ -748,6 +853,7 @@ static void test_enriched_events_do_not_wait_for_ever(void **unused)
     assert_false(row_at(1).lists[KIND_TOOLS].current);
     give_list("a");
     assert_int_equal(told.changes, 1);
+    pass(1000);
     assert_true(row_at(1).lists[KIND_TOOLS].current);
 }
 
@@ -1017,6 +1123,7 @@ int main(void)
         TEST(test_a_change_that_waits_is_not_published_after_disconnect),
         TEST(test_back_off_grows_then_failed_then_slow_retries),
         TEST(test_attempts_are_forgiven_only_after_staying_up),
+        TEST(test_a_flapping_server_does_not_fill_the_log),
         TEST(test_a_server_may_ask_for_patience),
         TEST(test_a_lost_session_is_replaced_at_once_but_not_in_a_loop),
         TEST(test_what_no_retry_mends_waits_for_a_change),
@@ -1027,6 +1134,8 @@ int main(void)
         TEST(test_a_row_left_half_written_counts_as_changed),
         TEST(test_a_thousand_notifications_are_two_events),
         TEST(test_an_unchanged_list_suppresses_nothing_without_enrich),
+        TEST(test_killed_before_the_list_was_sure_counts_as_changed),
+        TEST(test_what_is_known_never_runs_ahead_of_what_was_told),
         TEST(test_what_is_owed_goes_out_when_the_stream_ends),
         TEST(test_enriched_events_carry_names),
         TEST(test_enriched_events_do_not_wait_for_ever),

@@ -171,19 +171,28 @@ static void status_is_told(void **state)
     FILE *out = open_out();
     json_t *status = parse("{\"version\": \"1.2.3\", \"instance\": \"abc\", \"startedAt\": 1000, \"total\": 3, "
                            "\"servers\": {\"listening\": 2, \"failed\": 0, \"backoff\": 1}, \"unpublished\": 7, "
-                           "\"workers\": {\"running\": 3, \"configured\": 4}, "
+                           "\"events\": {\"published\": 90, \"failures\": 2, \"bellGaps\": 3, \"swept\": 1}, "
+                           "\"workers\": {\"running\": 3, \"configured\": 4, \"outOfService\": 1}, "
                            "\"redis\": {\"state\": \"away\", \"error\": \"refused\"}, "
-                           "\"serversFile\": {\"path\": \"/s.json\", \"readAt\": 60000, \"error\": null}}");
+                           "\"serversFile\": {\"path\": \"/s.json\", \"readAt\": 60000, \"error\": null}, "
+                           "\"configuration\": {\"readAt\": 58000, \"settings\": {\"workers\": 4, \"enrich\": true, "
+                           "\"poll\": \"5m\"}}}");
 
     (void)state;
     view_status(out, status, 61000);
     json_decref(status);
-    expect(out, "mcp-broker 1.2.3, up 1m, instance abc\n"
-                "servers      3: 2 listening, 1 backoff\n"
-                "unpublished  7\n"
-                "workers      3 of 4 running\n"
-                "redis        away: refused\n"
-                "servers file /s.json, read 1s ago\n");
+    expect(out,
+           "mcp-broker 1.2.3, up 1m, instance abc\n"
+           "servers      3: 2 listening, 1 backoff\n"
+           "events       90 published, 7 owed, 2 refused or cut off by Redis; 3 gaps between bells, 1 events found by "
+           "sweeps\n"
+           "workers      3 of 4 running, 1 out of service: dies again and again, see the log\n"
+           "redis        away: refused\n"
+           "servers file /s.json, read 1s ago\n"
+           "settings     read 3s ago\n"
+           "             workers 4\n"
+           "             enrich yes\n"
+           "             poll 5m\n");
 }
 
 static void workers_are_told(void **state)
@@ -193,14 +202,16 @@ static void workers_are_told(void **state)
         parse("{\"hub\": {\"worker\": \"hub\", \"pid\": 10, \"starts\": 1}, \"workers\": [{\"worker\": 0, "
               "\"pid\": 11, \"starts\": 2, \"startedAt\": 1000, \"heartbeat\": 60000, \"loopLagUs\": 1500,"
               " \"connections\": 20, \"counters\": {\"connects\": 30, \"changes\": 5}}, "
-              "{\"worker\": 1, \"pid\": null, \"starts\": 1}]}");
+              "{\"worker\": 1, \"pid\": null, \"starts\": 1}, "
+              "{\"worker\": 2, \"pid\": 12, \"starts\": 9, \"outOfService\": true}]}");
 
     (void)state;
     view_workers(out, workers, 61000);
     json_decref(workers);
     EXPECT_PARTS(out, "hub          10      1",
                  "\n0            11      2         1m       1s    1.5ms      20        30",
-                 "\n1             -      1          -        -        -       -");
+                 "\n1             -      1          -        -        -       -",
+                 "\n2             -      9          -        -        -       -         0        0  out of service\n");
 }
 
 static void events_are_lines(void **state)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Exchanges with a small server on a loopback port, in threads of this process; the path of a request says how the
- * server behaves. The client is what ships. */
+ * server behaves. The client is what ships. All of it runs twice: with streams that stay in libcurl, and with parked
+ * ones. */
 #include "worker/http.h"
 
 #include "tests/unit/server_fixture.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <strings.h>
 #include <sys/resource.h>
@@ -29,6 +31,8 @@ static void echo(int fd, const char *request)
     send_text(fd, request);
 }
 
+static atomic_bool server_goes_on;
+
 #define STREAM_HEAD                                                                                                    \
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: a\n\n\r\n"
 
@@ -36,6 +40,30 @@ static void flood(int fd, const char *piece)
 {
     while (send_text(fd, piece))
         ;
+}
+
+/* Streams that go on once the client has had their beginning, and then end in one way or another. */
+static void stream_later(int fd, const char *how)
+{
+    static const char HEAD[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n";
+    static const struct linger AT_ONCE = {.l_onoff = 1, .l_linger = 0};
+    bool is_chunked = strcmp(how, "/plain") != 0 && strcmp(how, "/length") != 0;
+    send_text(fd, HEAD);
+    send_text(fd, is_chunked                    ? "Transfer-Encoding: chunked\r\n\r\n6\r\ndata: \r\n5"
+                  : strcmp(how, "/length") == 0 ? "Content-Length: 9\r\n\r\ndata: "
+                                                : "\r\ndata: ");
+    while (!server_goes_on)
+        sched_yield();
+    if (!is_chunked)
+        send_text(fd, "a\n\n");
+    else if (strcmp(how, "/malformed") == 0)
+        send_text(fd, "\r\na\n\nbcd\r\n");
+    else
+        send_text(fd, "\r\na\n\nbc\r\n");
+    if (strcmp(how, "/end") == 0)
+        send_text(fd, "0\r\n\r\n");
+    if (strcmp(how, "/reset") == 0)
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &AT_ONCE, sizeof AT_ONCE);
 }
 
 /* Answers; false when the connection is to be closed. */
@@ -57,6 +85,8 @@ static bool server_answer(int fd, const char *request, const char *path)
         wait_for_close(fd);
     else if (strcmp(path, "/cut") == 0)
         send_text(fd, STREAM_HEAD);
+    else if (strncmp(path, "/later", 6) == 0)
+        stream_later(fd, path + 6);
     else if (strcmp(path, "/silent") == 0)
         wait_for_close(fd);
     else if (strcmp(path, "/slow") == 0 && send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"))
@@ -179,12 +209,15 @@ static struct heard *run(struct client *client, const char *path, const struct h
     return &heard;
 }
 
+static bool parks;
+
 static int set_up(void **state)
 {
     static struct client client;
     server_start();
     assert_int_equal(uv_loop_init(&client.loop), 0);
     assert_int_equal(http_create(&client.loop, &client.http), 0);
+    http_set_parking(client.http, parks);
     *state = &client;
     return 0;
 }
@@ -276,13 +309,62 @@ static void test_stream_that_stays(void **state)
     while (stream.body_size < 9)
         uv_run(&client->loop, UV_RUN_ONCE);
     while (uv_backend_timeout(&client->loop) != -1) /* timers of the connecting are running out */
-        uv_run(&client->loop, UV_RUN_ONCE);
+        uv_run(&client->loop, UV_RUN_NOWAIT);
     const struct heard *heard = run(client, "/echo", NULL);
     assert_int_equal(heard->end.reason, HTTP_DONE);
     assert_int_equal(stream.ends, 0);
     cancel(&stream);
     while (server.closed < 1)
         uv_run(&client->loop, UV_RUN_NOWAIT);
+}
+
+/* A response and how it ends, whoever reads it then. */
+static const struct {
+    const char *path;
+    const char *body;
+    const char *text;
+    enum http_end_reason reason;
+} LATER[] = {
+    {"/later/end", "data: a\n\nbc", "done", HTTP_DONE},
+    {"/later/cut", "data: a\n\nbc", "connection cut by 127.0.0.1:", HTTP_CUT},
+    {"/later/reset", NULL, "connection ", HTTP_CUT}, /* what came just before it may be lost */
+    {"/later/malformed", "data: a\n\nbc", "the chunks of the stream from 127.0.0.1:", HTTP_BAD},
+    {"/later/plain", "data: a\n\n", "done", HTTP_DONE},
+    {"/later/length", "data: a\n\n", "done", HTTP_DONE},
+};
+
+static void test_stream_that_goes_on(void **state)
+{
+    struct client *client = *state;
+    for (size_t i = 0; i < ARRAY_LENGTH(LATER); i++) {
+        struct heard heard = {0};
+        server_goes_on = false;
+        start(client, LATER[i].path, NULL, &heard);
+        while (heard.body_size < 6 && heard.ends == 0)
+            uv_run(&client->loop, UV_RUN_ONCE);
+        assert_string_equal(heard.body, "data: ");
+        server_goes_on = true;
+        wait_for(client, &heard.ends, 1);
+        if (heard.end.reason != LATER[i].reason || (LATER[i].body && strcmp(heard.body, LATER[i].body) != 0) ||
+            strncmp(heard.end.text, LATER[i].text, strlen(LATER[i].text)) != 0)
+            fail_msg("%s: reason %d, %s; body %s", LATER[i].path, (int)heard.end.reason, heard.end.text, heard.body);
+    }
+}
+
+/* Its connection is its own, and closed with it: cancelled where it waits for more. */
+static void test_stream_that_is_cancelled_later(void **state)
+{
+    struct client *client = *state;
+    struct heard heard = {0};
+    start(client, "/hold", NULL, &heard);
+    while (heard.body_size < 9)
+        uv_run(&client->loop, UV_RUN_ONCE);
+    run(client, "/echo", NULL);
+    assert_int_equal(server.connections, 2);
+    cancel(&heard);
+    while (server.closed < 1)
+        uv_run(&client->loop, UV_RUN_NOWAIT);
+    assert_int_equal(heard.ends, 0);
 }
 
 static void test_refused(void **state)
@@ -507,6 +589,8 @@ int main(void)
         TEST(test_informational_heads),
         TEST(test_stream_that_is_cut),
         TEST(test_stream_that_stays),
+        TEST(test_stream_that_goes_on),
+        TEST(test_stream_that_is_cancelled_later),
         TEST(test_refused),
         TEST(test_time_outs),
         TEST(test_out_of_descriptors),
@@ -522,5 +606,7 @@ int main(void)
         TEST(test_guard_of_a_connection_used_again),
         TEST(test_proxy),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("streams are kept in libcurl", tests, NULL, NULL);
+    parks = true;
+    return failed + cmocka_run_group_tests_name("streams are parked", tests, NULL, NULL);
 }

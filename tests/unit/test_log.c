@@ -120,6 +120,27 @@ static void test_json(void **state)
     json_decref(line);
 }
 
+static void test_audit_lines_are_of_no_level(void **state)
+{
+    (void)state;
+    log_open("hub", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    log_audit("audit", LOG_TEXT("command", "scale"));
+    assert_string_equal(written_text(), "audit hub audit command=scale\n");
+}
+
+static void test_levels_have_names(void **state)
+{
+    (void)state;
+    enum log_level level = LOG_LEVEL_INFO;
+    assert_int_equal(log_level_from_name("error", &level), 0);
+    assert_int_equal(level, LOG_LEVEL_ERROR);
+    assert_int_equal(log_level_from_name("debug", &level), 0);
+    assert_int_equal(level, LOG_LEVEL_DEBUG);
+    assert_int_equal(log_level_from_name("audit", &level), 1);
+    assert_int_equal(log_level_from_name("", &level), 1);
+    assert_int_equal(level, LOG_LEVEL_DEBUG);
+}
+
 static void test_levels(void **state)
 {
     (void)state;
@@ -204,6 +225,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_text_is_escaped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_json, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_levels, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_audit_lines_are_of_no_level, set_up, tear_down),
+        cmocka_unit_test(test_levels_have_names),
         cmocka_unit_test_setup_teardown(test_long_ones_are_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cut_at_a_character, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_pipe_drops_and_tells, set_up, tear_down),

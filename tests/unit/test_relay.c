@@ -28,19 +28,22 @@ struct scene {
     json_t *local; /* the last event that local subscribers got */
 };
 
-static int publish(void *user, unsigned type, const void *payload, size_t size, uint32_t ticket)
+static int publish(void *user, const struct relay_message *message, uint32_t ticket)
 {
     struct scene *scene = user;
     if (scene->down)
         return 1;
     assert_true(scene->sent_count < SENT_MAX);
     struct sent *sent = &scene->sent[scene->sent_count++];
-    json_t *event = json_loadb(payload, size, 0, NULL);
+    json_t *event = json_loadb(message->payload, message->size, 0, NULL);
     assert_non_null(event);
-    sent->type = type;
+    sent->type = message->type;
     sent->ticket = ticket;
     sent->generation = (uint64_t)json_integer_value(json_object_get(event, "generation"));
-    snprintf(sent->text, sizeof(sent->text), "%.*s", (int)size, (const char *)payload);
+    snprintf(sent->text, sizeof(sent->text), "%.*s", (int)message->size, (const char *)message->payload);
+    assert_string_equal(message->server_id, json_string_value(json_object_get(event, "serverId")));
+    if (message->type != EVENT_STATUS)
+        assert_int_equal(message->number, sent->generation);
     json_decref(event);
     return 0;
 }
@@ -200,7 +203,7 @@ static void failed_one_is_still_owed_but_not_told_twice_locally(void **state)
     struct scene *scene = *state;
     uint32_t row = add(scene, "a");
     ring_change(scene, row);
-    answer_last(scene, RELAY_FAILED);
+    answer_last(scene, RELAY_LOST);
     assert_int_equal(published(scene, row), 0);
     assert_int_equal(scene->sent_count, 1); /* not at once: that would be a hot loop */
     sweep(scene, RELAY_SWEEP_DIRTY);
@@ -209,6 +212,37 @@ static void failed_one_is_still_owed_but_not_told_twice_locally(void **state)
     assert_int_equal(scene->local_count, 1);
     answer_last(scene, RELAY_DONE);
     assert_int_equal(published(scene, row), 1);
+}
+
+static void refused_one_is_tried_again_after_growing_pauses(void **state)
+{
+    struct scene *scene = *state;
+    uint32_t row = add(scene, "a");
+    ring_change(scene, row);
+    static const int pauses_s[] = {1, 2, 4, 8, 10, 10};
+    for (size_t i = 0; i < ARRAY_LENGTH(pauses_s); i++) {
+        size_t before = scene->sent_count;
+        int second = 0;
+        answer_last(scene, RELAY_REFUSED);
+        while (scene->sent_count == before && second < 60) {
+            relay_tick(scene->relay);
+            turn(scene);
+            second++;
+        }
+        /* the slow sweep comes every ten seconds whatever was refused, and then counts as a try, too */
+        assert_in_range(second, 1, pauses_s[i]);
+        assert_true(i > 2 || second == pauses_s[i]);
+    }
+    assert_int_equal(published(scene, row), 0);
+    answer_last(scene, RELAY_DONE);
+    ring_change(scene, row);
+    size_t before = scene->sent_count;
+    answer_last(scene, RELAY_REFUSED);
+    for (int second = 0; second < 11 && scene->sent_count == before; second++) {
+        relay_tick(scene->relay);
+        turn(scene);
+    }
+    assert_int_equal(scene->sent_count, before + 1);
 }
 
 static void outage_ends_with_one_event_a_server(void **state)
@@ -377,7 +411,7 @@ static void state_is_told_once_and_best_effort(void **state)
     assert_int_equal(scene->sent_count, 1);
     assert_int_equal(scene->sent[0].type, EVENT_STATUS);
     assert_int_equal(scene->local_count, 1);
-    answer_last(scene, RELAY_FAILED);
+    answer_last(scene, RELAY_LOST);
     sweep(scene, RELAY_SWEEP_ALL);
     assert_int_equal(scene->sent_count, 1);
     relay_set_status_events(scene->relay, false);
@@ -409,6 +443,7 @@ int main(void)
         SCENE_TEST(changes_under_way_become_one_event),
         SCENE_TEST(kinds_are_apart),
         SCENE_TEST(failed_one_is_still_owed_but_not_told_twice_locally),
+        SCENE_TEST(refused_one_is_tried_again_after_growing_pauses),
         SCENE_TEST(outage_ends_with_one_event_a_server),
         SCENE_TEST(lost_bell_is_found_by_a_sweep_of_the_dirty),
         SCENE_TEST(slow_sweeps_come_by_themselves),

@@ -47,7 +47,7 @@ static void test_three_in_ten_seconds_wait(void **state)
 static void test_never_ready_waits_longer_and_longer(void **state)
 {
     (void)state;
-    static const uint64_t delays_ms[] = {500, 1000, 2000, 4000, 8000, 16000, 30000};
+    static const uint64_t delays_ms[] = {500, 1000, 2000, 4000};
     struct restart_history history = {0};
     uint64_t now_ms = 1000;
     for (unsigned i = 0; i < sizeof(delays_ms) / sizeof(delays_ms[0]); i++) {

@@ -281,6 +281,25 @@ static void planted_link_is_not_followed(void **state)
     assert_int_equal(unlink(victim), 0);
 }
 
+/* Who may write is known until it is gone; who only reads does not matter. */
+static void writers_are_known(void **state)
+{
+    struct fixture *fixture = *state;
+    struct table *first, *second, *reader;
+    assert_int_equal(table_in_use(fixture->dir), 0);
+    create(fixture, CAPACITY);
+    assert_int_equal(table_in_use(fixture->dir), 0);
+    assert_int_equal(table_open(fixture->dir, TABLE_READ_ONLY, &reader, fixture->error), 0);
+    assert_int_equal(table_in_use(fixture->dir), 0);
+    assert_int_equal(table_open(fixture->dir, TABLE_READ_WRITE, &first, fixture->error), 0);
+    assert_int_equal(table_open(fixture->dir, TABLE_READ_WRITE, &second, fixture->error), 0);
+    table_close(first);
+    assert_int_equal(table_in_use(fixture->dir), TABLE_IN_USE);
+    table_close(second);
+    assert_int_equal(table_in_use(fixture->dir), 0);
+    table_close(reader);
+}
+
 int main(void)
 {
 #define TEST(name)      cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -295,6 +314,8 @@ int main(void)
         TEST(layout_error_names_both_versions),
         TEST(every_wrong_length_is_refused),
         TEST(what_is_no_file_is_refused),
+        TEST(writers_are_known),
+        DISK_TEST(writers_are_known),
         DISK_TEST(table_on_disk_is_a_link_into_memory),
         DISK_TEST(stale_link_is_replaced),
         DISK_TEST(file_without_its_link_is_not_taken_over),

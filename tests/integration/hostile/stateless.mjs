@@ -85,6 +85,14 @@ export default inEra('stateless', {
     on: { 'subscriptions/listen': (x) => x.error(-32602) },
     state: 'unsupported', error: /subscriptions\/listen: error -32602/, asked: { 'subscriptions/listen': 1 },
   },
+  'listen answered with a JSON result': {
+    on: { 'subscriptions/listen': (x) => x.result({}) },
+    state: 'unsupported', error: /answered at once, without a stream/, asked: { 'subscriptions/listen': 1 },
+  },
+  'listen ended on the stream without an acknowledgement': {
+    on: { 'subscriptions/listen': (x) => x.open().say(result(x, { resultType: 'complete' })).end() },
+    state: 'failed', error: /subscriptions\/listen: /, asked: { 'subscriptions/listen': tries },
+  },
   'listen refused as an unknown method': {
     on: { 'subscriptions/listen': (x) => x.error(-32601, { status: 404 }) },
     state: 'unsupported', error: /subscriptions\/listen: HTTP 404, error -32601/, asked: { 'subscriptions/listen': 1 },

@@ -11,12 +11,14 @@ import { until } from './wait.mjs';
 export const bin = resolve(process.env.MCP_BROKER_BIN ?? '../../.build/debug/bin');
 /** On tmpfs the table is a file in the run directory itself, and goes with it. */
 const shm = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
-const reports = /(ERROR: (Address|Leak|Undefined|Thread)Sanitizer|runtime error:|Assertion .* failed)/;
+export const reports = /(ERROR: (Address|Leak|Undefined|Thread)Sanitizer|runtime error:|Assertion .* failed)/;
 
 process.env.LSAN_OPTIONS = `suppressions=${resolve('../lsan.supp')}:print_suppressions=0`;
 
+/** MCP_BROKER_FLAGS='--no-park' runs the same tests with other settings. */
+const everywhere = (process.env.MCP_BROKER_FLAGS ?? '').split(' ').filter(Boolean);
 /** Fast timing for tests; a test's own flags come after it and win. */
-const quick = ['--backoff-base', '100ms', '--backoff-max', '1s', '--log-level', 'debug', '--log-format', 'json'];
+const quick = ['--backoff-base', '100ms', '--backoff-max', '1s', '--log-level', 'debug', '--log-format', 'json', ...everywhere];
 
 /** Pids of the processes whose parent is `pid`. */
 export function childrenOf(pid) {
@@ -69,6 +71,28 @@ export async function newSite(t) {
       const server = await site.ask('show', id);
       return server.state === state ? server : Promise.reject(new Error(JSON.stringify(server)));
     }, ms);
+  /** Waits until there are `count` servers and all of them are in this state; gives them by id. */
+  site.untilAll = (state, count, ms) =>
+    until(`${count} servers to be ${state}`, async () => {
+      const servers = await site.states();
+      if (servers.length === count && servers.every((each) => each.state === state)) {
+        return Object.fromEntries(servers.map((each) => [each.serverId, each]));
+      }
+      throw new Error(JSON.stringify(servers.map(({ serverId, state: now, lastError }) => [serverId, now, lastError])));
+    }, ms);
+  site.untilTools = (id, count) =>
+    until(`${id} to be listening, with ${count} tools`, async () => {
+      const server = await site.ask('show', id);
+      return server.state === 'listening' && server.toolCount === count ? server : Promise.reject(new Error(JSON.stringify(server)));
+    });
+  /** Connects a server: {server} or, when there is none, {code, message} as the broker said them. */
+  site.connect = async (id, url, ...flags) => {
+    const { code, stdout, stderr } = await site.ctl(['--json', 'connect', '--id', id, '--url', url, ...flags]);
+    if (code === 0) return { server: JSON.parse(stdout) };
+    const [, message, name] = stderr.match(/^mcp-brokerctl: (.*) \((\w+)\)$/m) ?? [];
+    assert.ok(name, `connect ${id}: ${code} ${stderr}`);
+    return { code: name, message };
+  };
   site.mainBroker = (args, options) => start(join(bin, 'mcp-broker'), [...site.flags, ...quick, ...args], options);
   t.after(() => rm(folder, { recursive: true, force: true }));
   return site;

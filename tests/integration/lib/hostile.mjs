@@ -11,6 +11,9 @@ export const jsonType = { 'Content-Type': 'application/json' };
 export const streamType = { 'Content-Type': 'text/event-stream' };
 export const changed = { jsonrpc: '2.0', method: 'notifications/tools/list_changed' };
 
+/** A step that is never answered. */
+export const stall = () => {};
+
 /** One event of a stream. `data` is an object, or text as it is. */
 export function event(data, { id, type, retry } = {}) {
   const text = typeof data === 'string' ? data : JSON.stringify(data);
@@ -144,9 +147,14 @@ async function bodyOf(request) {
 
 const parsed = (text) => (text === '' ? undefined : JSON.parse(text));
 
+const plain = (handler) => createServer({ keepAliveTimeout: 60_000 }, handler);
+
 /** Starts one. `on` replaces steps: on.initialize(x, n) answers the n-th such request; x.well() does what is right.
+ * `listener` makes something else than a plain HTTP server, to be reached by `scheme`, listening on `host`.
  * {url, era, tools, requests, count(step), times(step), asked(), streams, open(), tell(...messages), change(), cut()}. */
-export async function startHostileServer(t, { era = 'session', on = {}, tools = ['one', 'two'] } = {}) {
+export async function startHostileServer(t, {
+  era = 'session', on = {}, tools = ['one', 'two'], listener = plain, scheme = 'http', host = '127.0.0.1',
+} = {}) {
   const server = { era, tools, requests: [], streams: [] };
   server.count = (step) => server.requests.filter((each) => each.step === step).length;
   server.times = (step) => server.requests.filter((each) => each.step === step).map((each) => each.at);
@@ -156,7 +164,7 @@ export async function startHostileServer(t, { era = 'session', on = {}, tools = 
   server.change = () => server.open().forEach((x) => x.say(x.changed()));
   server.cut = () => server.open().forEach((x) => x.cut());
 
-  const http = createServer({ keepAliveTimeout: 60_000 }, async (request, response) => {
+  const http = listener(async (request, response) => {
     const at = performance.now();
     const text = await bodyOf(request).catch(() => null);
     if (text === null) return; // the client left in the middle
@@ -164,8 +172,8 @@ export async function startHostileServer(t, { era = 'session', on = {}, tools = 
     server.requests.push({ at, step: x.step, message: x.message, headers: x.headers, path: x.path });
     await (on[x.step] ?? ((each) => each.well()))(x, server.count(x.step));
   });
-  await listenOn(t, http);
-  server.url = `http://127.0.0.1:${http.address().port}/mcp`;
+  await listenOn(t, http, host);
+  server.url = `${scheme}://${host.includes(':') ? `[${host}]` : host}:${http.address().port}/mcp`;
   return server;
 }
 
@@ -186,8 +194,8 @@ export async function startHostileSocket(t, on) {
   return server;
 }
 
-async function listenOn(t, listener) {
-  await new Promise((resolve, reject) => listener.once('error', reject).listen(0, '127.0.0.1', resolve));
+async function listenOn(t, listener, host = '127.0.0.1') {
+  await new Promise((resolve, reject) => listener.once('error', reject).listen(0, host, resolve));
   t.after(async () => {
     listener.closeAllConnections();
     await new Promise((resolve) => listener.close(resolve));

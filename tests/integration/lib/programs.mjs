@@ -4,11 +4,15 @@ import { start } from './process.mjs';
 import { until } from './wait.mjs';
 
 const modules = new URL('../node_modules/', import.meta.url).pathname;
-const everything = `${modules}@modelcontextprotocol/server-everything/dist/index.js`;
+/** server-everything, as a script of node. */
+export const everything = `${modules}@modelcontextprotocol/server-everything/dist/index.js`;
 const vanilla = `${modules}@modelcontextprotocol/server-basic-vanillajs/dist/index.js`;
 const proxy = `${modules}mcp-proxy/dist/bin/mcp-proxy.mjs`;
 /** A server on the reference SDK that speaks stdio, and adds a tool at each SIGUSR2. */
 export const stdioServer = new URL('./stdio-server.mjs', import.meta.url).pathname;
+/** The same on the SDK 2.x, and one whose arguments say in what it misbehaves. */
+export const stdioStateless = new URL('./stdio-stateless.mjs', import.meta.url).pathname;
+export const stdioScript = new URL('./stdio-script.mjs', import.meta.url).pathname;
 
 /** A port that nobody listens on just now. */
 export async function freePort() {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Takes a Redis URL apart. It is one's own small grammar and not a general URL reader, since what must be right here is
  * different: a password may hold any byte, percent-encoded or (but for `/` and `?`) not; a unix socket has a path and no
- * host; and no message may ever show the text. Every part is copied and decoded once, at start-up.
+ * host; sentinels are a list; and no message may ever show the text. Every part is copied and decoded once, at start-up.
  */
-#include "broker/hub/redis_url.h"
+#include "common/redis_url.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -12,7 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_PORT = 6379 };
+enum { SERVER_PORT = 6379, SENTINEL_PORT = 26379 };
+
+#ifdef MCP_BROKER_REDIS_TLS
+static const bool has_tls = true;
+#else
+static const bool has_tls = false;
+#endif
 
 static int refuse(char why[REDIS_URL_WHY_SIZE], const char *text)
 {
@@ -93,10 +99,12 @@ static int read_user_info(const char **cursor, struct redis_url *url, char why[R
     return result;
 }
 
-static int read_host(const char **cursor, struct redis_url *url, char why[REDIS_URL_WHY_SIZE])
+/* host[:port] at *cursor; moves it behind. */
+static int read_address(const char **cursor, uint16_t port, struct redis_address *out, char why[REDIS_URL_WHY_SIZE])
 {
     const char *start = *cursor;
     size_t size;
+    unsigned number = port;
     if (*start == '[') {
         const char *end = strchr(++start, ']');
         if (!end)
@@ -104,37 +112,65 @@ static int read_host(const char **cursor, struct redis_url *url, char why[REDIS_
         size = (size_t)(end - start);
         *cursor = end + 1;
     } else {
-        size = strcspn(start, ":/?#");
+        size = strcspn(start, ":,/?#");
         *cursor = start + size;
     }
     if (size == 0)
-        return refuse(why, "it has no host");
-    url->host = strndup(start, size);
-    if (!url->host)
-        return -ENOMEM;
-    url->port = DEFAULT_PORT;
-    if (**cursor != ':')
-        return 0;
-    start = *cursor + 1;
-    size = strcspn(start, "/?#");
-    unsigned port;
-    if (!read_number(start, size, UINT16_MAX, &port) || port == 0)
-        return refuse(why, "the port is a number from 1 to 65535");
-    url->port = (uint16_t)port;
-    *cursor = start + size;
-    return 0;
+        return refuse(why, "it names no host");
+    if (**cursor == ':') {
+        const char *digits = *cursor + 1;
+        size_t count = strcspn(digits, ",/?#");
+        if (!read_number(digits, count, UINT16_MAX, &number) || number == 0)
+            return refuse(why, "a port is a number from 1 to 65535");
+        *cursor = digits + count;
+    }
+    out->host = strndup(start, size);
+    out->port = (uint16_t)number;
+    return out->host ? 0 : -ENOMEM;
 }
 
-static int read_tcp(const char *rest, struct redis_url *url, char why[REDIS_URL_WHY_SIZE])
+/* What is left is nothing, or /database. */
+static int read_database(const char *rest, struct redis_url *url, char why[REDIS_URL_WHY_SIZE])
 {
-    int result = read_host(&rest, url, why);
-    if (result != 0)
-        return result;
     if (rest[0] == '\0' || strcmp(rest, "/") == 0)
         return 0;
     if (rest[0] != '/' || !read_number(rest + 1, strlen(rest + 1), INT16_MAX, &url->database))
         return refuse(why, "after the host come :port and /database, both numbers, and nothing else");
     return 0;
+}
+
+static int read_tcp(const char *rest, struct redis_url *url, char why[REDIS_URL_WHY_SIZE])
+{
+    int result = read_address(&rest, SERVER_PORT, &url->server, why);
+    return result != 0 ? result : read_database(rest, url, why);
+}
+
+static int read_tls(const char *rest, struct redis_url *url, char why[REDIS_URL_WHY_SIZE])
+{
+    url->tls = true;
+    if (!has_tls)
+        return refuse(why, "rediss:// needs TLS, which this build has not (its hiredis has no TLS library): use "
+                           "redis:// to a TLS proxy on this machine, or unix://");
+    return read_tcp(rest, url, why);
+}
+
+static int read_sentinel(const char *rest, struct redis_url *url, char why[REDIS_URL_WHY_SIZE])
+{
+    do {
+        if (url->sentinel_count == REDIS_URL_SENTINELS_MAX)
+            return refuse(why, "it names too many sentinels: 16 are enough");
+        rest += url->sentinel_count > 0 ? 1 : 0; /* the comma */
+        int result = read_address(&rest, SENTINEL_PORT, &url->sentinels[url->sentinel_count++], why);
+        if (result != 0)
+            return result;
+    } while (*rest == ',');
+    size_t size = *rest == '/' ? strcspn(rest + 1, "/?#") : 0;
+    if (size == 0)
+        return refuse(why, "after the sentinels comes the name of the master: redis+sentinel://host:26379/name");
+    int result = decode(rest + 1, size, &url->master);
+    if (result == 1)
+        return refuse(why, "the name of the master has a % that is not followed by two hexadecimal digits");
+    return result != 0 ? result : read_database(rest + 1 + size, url, why);
 }
 
 static int read_unix(const char *rest, struct redis_url *url, char why[REDIS_URL_WHY_SIZE])
@@ -154,20 +190,23 @@ static int read_unix(const char *rest, struct redis_url *url, char why[REDIS_URL
 
 int redis_url_parse(const char *text, struct redis_url *out, char why[REDIS_URL_WHY_SIZE])
 {
-    static const char tcp[] = "redis://", socket[] = "unix://";
-    struct redis_url url = {0};
-    bool is_tcp = strncmp(text, tcp, sizeof(tcp) - 1) == 0;
+    static const struct {
+        const char *begin;
+        int (*read)(const char *rest, struct redis_url *url, char why[REDIS_URL_WHY_SIZE]);
+    } forms[] = {
+        {"redis://", read_tcp}, {"rediss://", read_tls}, {"unix://", read_unix}, {"redis+sentinel://", read_sentinel}};
+    struct redis_url url = {.database = 0};
+    size_t form = 0;
     if (strlen(text) > REDIS_URL_TEXT_MAX)
         return refuse(why, "it is too long");
-    if (strncmp(text, "rediss://", 9) == 0)
-        return refuse(why,
-                      "rediss:// needs TLS, which this build has not: use redis:// to a local TLS proxy, or unix://");
-    if (!is_tcp && strncmp(text, socket, sizeof(socket) - 1) != 0)
-        return refuse(why, "it begins with redis:// or unix://");
-    const char *rest = text + (is_tcp ? sizeof(tcp) : sizeof(socket)) - 1;
+    while (form < ARRAY_LENGTH(forms) && strncmp(text, forms[form].begin, strlen(forms[form].begin)) != 0)
+        form++;
+    if (form == ARRAY_LENGTH(forms))
+        return refuse(why, "it must begin with redis://, rediss://, redis+sentinel:// or unix://");
+    const char *rest = text + strlen(forms[form].begin);
     int result = read_user_info(&rest, &url, why);
     if (result == 0)
-        result = is_tcp ? read_tcp(rest, &url, why) : read_unix(rest, &url, why);
+        result = forms[form].read(rest, &url, why);
     if (result != 0) {
         redis_url_fini(&url);
         return result;
@@ -178,9 +217,12 @@ int redis_url_parse(const char *text, struct redis_url *out, char why[REDIS_URL_
 
 void redis_url_fini(struct redis_url *url)
 {
-    free(url->host);
+    for (size_t i = 0; i < url->sentinel_count; i++)
+        free(url->sentinels[i].host);
+    free(url->server.host);
     free(url->path);
+    free(url->master);
     free(url->user);
     free(url->password);
-    *url = (struct redis_url){0};
+    *url = (struct redis_url){.database = 0};
 }

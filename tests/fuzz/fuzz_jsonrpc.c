@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* Fuzz target of the reader of messages. Whatever the bytes are: a message has the members of its type, and a document
+ * that is written and read again has the same messages. */
+#include "worker/jsonrpc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+static void require(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+static void check(const struct jsonrpc_message *message)
+{
+    switch (message->type) {
+    case JSONRPC_INVALID:
+        require(message->id == NULL && message->method == NULL && message->result == NULL);
+        break;
+    case JSONRPC_REQUEST:
+        require(message->id != NULL && message->method != NULL);
+        break;
+    case JSONRPC_NOTIFICATION:
+        require(message->id == NULL && message->method != NULL);
+        break;
+    case JSONRPC_RESULT:
+        require(message->id != NULL && message->result != NULL);
+        break;
+    case JSONRPC_ERROR:
+        require(message->method == NULL && message->result == NULL);
+        break;
+    }
+    if (message->id != NULL)
+        require(jsonrpc_same_id(message->id, message->id));
+    require(message->params == NULL || json_is_object(message->params) || json_is_array(message->params));
+}
+
+static void check_same(const struct jsonrpc_message *a, const struct jsonrpc_message *b)
+{
+    require(a->type == b->type && a->code == b->code);
+    require((a->id == NULL) == (b->id == NULL) && (a->id == NULL || jsonrpc_same_id(a->id, b->id)));
+    require((a->method == NULL) == (b->method == NULL) && (a->method == NULL || strcmp(a->method, b->method) == 0));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    json_t *document, *again;
+    if (jsonrpc_parse(bytes, size, &document) != 0)
+        return 0;
+    char *text = json_dumps(document, 0);
+    require(text != NULL && jsonrpc_parse(text, strlen(text), &again) == 0);
+    size_t count = jsonrpc_count(document);
+    require(count <= JSONRPC_BATCH_MAX && count == jsonrpc_count(again));
+    for (size_t i = 0; i < count; i++) {
+        struct jsonrpc_message message = jsonrpc_get(document, i), same = jsonrpc_get(again, i);
+        check(&message);
+        check_same(&message, &same);
+    }
+    json_decref(again);
+    json_decref(document);
+    free(text);
+    return 0;
+}

@@ -1,0 +1,155 @@
+// The way to a server: TLS and its certificates, HTTP/2, IPv6, proxies, compressed bodies, names.
+import assert from 'node:assert/strict';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import test from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { bin, startBroker } from './lib/broker.mjs';
+import { overHttp2, overTls, startAuthority } from './lib/certificates.mjs';
+import { jsonType, startHostileServer } from './lib/hostile.mjs';
+import { run } from './lib/process.mjs';
+import { startProxyServer } from './lib/proxy.mjs';
+import { until } from './lib/wait.mjs';
+
+const quick = ['--workers', '1', '--max-attempts', '2', '--coalesce', '0'];
+const toolsOf = (x) => ({ jsonrpc: '2.0', id: x.id, result: { tools: x.server.tools.map((name) => ({ name, inputSchema: { type: 'object' } })) } });
+
+/** It is listened to, its list is known, and a change of it is heard. */
+async function works(broker, id, server) {
+  await broker.untilTools(id, 2);
+  const { generation } = await broker.ask('show', id);
+  server.change();
+  await until('the change', async () => (await broker.ask('show', id)).generation > generation);
+}
+
+async function failsWith(broker, id, pattern, server) {
+  const { lastError } = await broker.untilState(id, 'failed');
+  assert.match(lastError, pattern);
+  if (server) assert.deepEqual(server.requests, [], 'nothing was sent');
+}
+
+test('TLS: certificates are verified, and what is wrong with one is told', async (t) => {
+  const [authority, stranger] = await Promise.all([startAuthority(t), startAuthority(t)]);
+  const { caFile } = authority;
+  const startTls = async (options, overIt = overTls) => startHostileServer(t, overIt(await authority.issue(options)));
+  const [good, other, expired, fast] = await Promise.all([
+    startTls(), startTls({ names: 'DNS:example.com,IP:127.0.0.2' }), startTls({ days: -1 }), startTls({}, overHttp2),
+  ]);
+  const fastStateless = await startHostileServer(t, { era: 'stateless', ...overHttp2(await authority.issue()) });
+  const noTls = await startHostileServer(t);
+  const broker = await startBroker(t, {
+    servers: {
+      good: { url: good.url, caFile },
+      unknown: { url: good.url.replace('/mcp', '/other') },
+      'another-authority': { url: good.url.replace('/mcp', '/other'), caFile: stranger.caFile },
+      'wrong-host': { url: other.url, caFile },
+      expired: { url: expired.url, caFile },
+      'no-tls': { url: noTls.url.replace('http:', 'https:'), caFile },
+      fast: { url: fast.url, caFile },
+      'fast-stateless': { url: fastStateless.url, caFile },
+    },
+    args: quick,
+  });
+
+  await t.test('a server whose authority is in caFile', () => works(broker, 'good', good));
+  await t.test('an authority that the system does not know', () =>
+    failsWith(broker, 'unknown', /no TLS with 127\.0\.0\.1:\d+: .*issuer certificate/));
+  await t.test('an authority that is not in caFile', () =>
+    failsWith(broker, 'another-authority', /no TLS with 127\.0\.0\.1:\d+: .*(issuer certificate|self.signed|signature)/));
+  await t.test('a certificate of another host', () =>
+    failsWith(broker, 'wrong-host', /no TLS with 127\.0\.0\.1:\d+: .*no alternative certificate subject name matches/, other));
+  await t.test('a certificate that has expired', () =>
+    failsWith(broker, 'expired', /no TLS with 127\.0\.0\.1:\d+: .*expired/, expired));
+  await t.test('a server without TLS', () => failsWith(broker, 'no-tls', /no TLS with 127\.0\.0\.1:\d+: /, noTls));
+  await t.test('nothing was sent to a server that was not verified', () =>
+    assert.ok(good.requests.every(({ path }) => path === '/mcp')));
+  for (const [id, server] of [['fast', fast], ['fast-stateless', fastStateless]]) {
+    await t.test(`HTTP/2 where it is offered: ${id}`, async () => {
+      await works(broker, id, server);
+      assert.ok(server.requests.every(({ headers }) => headers[':path'] === '/mcp'));
+    });
+  }
+  await t.test('a probe tells of both', async () => {
+    const { code, stdout, stderr } = await run(join(bin, 'mcp-brokerctl'), ['--json', 'probe', '-', '--wait', '0s'], {
+      input: JSON.stringify({ url: fast.url, caFile }),
+    });
+    assert.equal(code, 0, stderr);
+    const { http, tls } = JSON.parse(stdout);
+    assert.deepEqual([http, tls], ['HTTP/2', 'verified']);
+  });
+});
+
+const hasIpv6 = Object.values(networkInterfaces()).flat().some(({ address }) => address === '::1');
+test('IPv6', { skip: !hasIpv6 && 'this machine has none' }, async (t) => {
+  const server = await startHostileServer(t, { host: '::1' });
+  const broker = await startBroker(t, { servers: { s: { url: server.url } }, args: quick });
+  await works(broker, 's', server);
+});
+
+test('names: one that does not resolve, and localhost', async (t) => {
+  const server = await startHostileServer(t);
+  const broker = await startBroker(t, {
+    servers: { nowhere: { url: 'http://no-such-host.invalid/mcp' }, local: { url: server.url.replace('127.0.0.1', 'localhost') } },
+    args: quick,
+  });
+  await works(broker, 'local', server);
+  // without any resolver to ask, it is the time that runs out
+  await failsWith(broker, 'nowhere', /no address for the host of no-such-host\.invalid|no connection to no-such-host\.invalid/);
+});
+
+test('compressed bodies are read, streams are not asked to be compressed', async (t) => {
+  const zip = (x, text) => x.send(200, { ...jsonType, 'Content-Encoding': 'gzip' }, gzipSync(text));
+  const server = await startHostileServer(t, { on: { 'tools/list': (x) => zip(x, JSON.stringify(toolsOf(x))) } });
+  const bomb = await startHostileServer(t, { on: { 'tools/list': (x) => zip(x, ' '.repeat(64 * 1024 * 1024)) } });
+  const broker = await startBroker(t, { servers: { s: { url: server.url }, bomb: { url: bomb.url } }, args: quick });
+  await works(broker, 's', server);
+  for (const { step, headers } of server.requests) {
+    const accepted = headers['accept-encoding'];
+    if (step === 'GET') assert.equal(accepted, undefined);
+    else assert.match(accepted, /gzip/, step);
+  }
+  const shown = await until('the error', async () => {
+    const row = await broker.ask('show', 'bomb');
+    return row.lastError && row;
+  });
+  assert.match(shown.lastError, /tools\/list: the answer is larger than 16 MiB/);
+  assert.deepEqual([shown.state, shown.toolCount], ['listening', null]);
+});
+
+test('a proxy from the servers file', async (t) => {
+  const [authority, proxy, refusing] = await Promise.all([startAuthority(t), startProxyServer(t), startProxyServer(t)]);
+  const plain = await startHostileServer(t);
+  const secure = await startHostileServer(t, overTls(await authority.issue()));
+  refusing.refuse = 403;
+  const broker = await startBroker(t, {
+    servers: {
+      plain: { url: plain.url, proxy: proxy.url },
+      secure: { url: secure.url, caFile: authority.caFile, proxy: proxy.url },
+      refused: { url: secure.url, caFile: authority.caFile, proxy: refusing.url },
+      gone: { url: plain.url, proxy: 'http://127.0.0.1:1' },
+    },
+    args: quick,
+  });
+  await works(broker, 'plain', plain);
+  await works(broker, 'secure', secure);
+  const { host } = new URL(secure.url);
+  const isAbsolute = ({ method, target }) => method !== 'CONNECT' && target === plain.url;
+  assert.ok(proxy.requests.every((each) => isAbsolute(each) || (each.method === 'CONNECT' && each.target === host)));
+  assert.ok(proxy.requests.some(isAbsolute) && proxy.requests.some(({ method }) => method === 'CONNECT'));
+  assert.ok(proxy.requests.filter(({ method }) => method === 'CONNECT').every(({ headers }) => !headers['mcp-method']));
+  await failsWith(broker, 'refused', /proxy does not connect to 127\.0\.0\.1:\d+: status 403/);
+  await failsWith(broker, 'gone', /connection refused by the proxy for 127\.0\.0\.1:/);
+});
+
+test('a proxy from the environment; a definition can do without it', async (t) => {
+  const proxy = await startProxyServer(t);
+  const [server, direct] = await Promise.all([startHostileServer(t), startHostileServer(t)]);
+  const broker = await startBroker(t, {
+    servers: { s: { url: server.url }, direct: { url: direct.url, proxy: '' } },
+    args: quick, env: { http_proxy: proxy.url, no_proxy: '' },
+  });
+  await works(broker, 's', server);
+  await works(broker, 'direct', direct);
+  assert.ok(proxy.requests.length > 0);
+  assert.ok(proxy.requests.every(({ target }) => target === server.url));
+});

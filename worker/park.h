@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* Sockets that are only read, by the thousand: a place costs its struct and a descriptor, the buffer is one for all.
+ * Loop thread only. */
+#ifndef WORKER_PARK_H
+#define WORKER_PARK_H
+
+#include "common/compiler.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct park;
+
+/* Each may leave any place, also the one that it is called for. */
+struct park_handlers {
+    void (*on_bytes)(void *user, const uint8_t *bytes, size_t size);
+    /* Once, last, and the place must be left then: the peer has closed (`error` 0), or an errno. */
+    void (*on_end)(void *user, int error);
+};
+
+/* One socket; belongs to its user, who must not move it while it is in the park. Private; public in size only. */
+struct park_place {
+    struct park *park; /* NULL: not in a park */
+    const struct park_handlers *handlers;
+    void *user;
+    int fd;
+};
+
+MUST_CHECK int park_create(uv_loop_t *loop, struct park **out);
+/* No place may be taken. The loop frees the memory in its next turn. NULL does nothing. */
+void park_destroy(struct park *park);
+
+/* From the loop's next turn on the socket is read; it is the park's from here on. 0 or a negative errno: then it still is
+ * the caller's. `handlers` outlive the place. */
+MUST_CHECK int park_enter(struct park *park, struct park_place *place, int fd, const struct park_handlers *handlers,
+                          void *user);
+
+/* Closes the socket; no handler runs any more, and the place's memory is the user's again. Does nothing for a place that
+ * is in no park. */
+void park_leave(struct park_place *place);
+
+#endif

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/* Does once, for one server, what a worker does for all of its own: the same peer finds the era, shakes hands, listens
+ * and fetches the lists, and the same table of states says what the broker would show. What is missing is everything
+ * that makes it last: no row, no limits, no second attempt.
+ *
+ *   standard input -> server_def -> peer -> [listening: lists, and what comes in the time] -> report -> standard output
+ *
+ * The guard is not asked: who may run this may open sockets without it. Tokens are fetched over an engine of their own,
+ * so that what is told of the last response is of the server's. */
+#include "worker/probe.h"
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/log.h"
+#include "common/program.h"
+#include "worker/delay.h"
+#include "worker/probe_report.h"
+#include "worker/verdict.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { INPUT_MAX = 1024 * 1024 };
+
+struct probe {
+    uv_loop_t loop;
+    struct http *http;       /* to the server */
+    struct http *token_http; /* to those who give tokens */
+    struct peer_env env;
+    struct server_def *def;
+    struct peer *peer;
+    struct delay *wait;
+    uint64_t wait_ms;
+    bool fetching[KIND_COUNT], again[KIND_COUNT];
+    bool ended;    /* nothing more is heard, but lists may come */
+    bool finished; /* of the time to hear the stream, or there is no stream */
+    struct probe_report report;
+};
+
+/* --- what the peer tells --- */
+
+static void feed(struct probe *probe, enum conn_event event, const char *text)
+{
+    probe->report.state = conn_fsm_next(probe->report.state, event).next;
+    snprintf(probe->report.error, sizeof(probe->report.error), "%s", text);
+}
+
+static void fetch(struct probe *probe, enum kind kind)
+{
+    if (!(probe->def->events & probe->report.facts.has & 1U << kind))
+        return;
+    if (probe->fetching[kind])
+        probe->again[kind] = true;
+    probe->fetching[kind] = true;
+    peer_list(probe->peer, kind);
+}
+
+static void fetch_all(struct probe *probe)
+{
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+        fetch(probe, kind);
+}
+
+static void on_waited(void *user)
+{
+    struct probe *probe = user;
+    probe->wait = NULL;
+    probe->finished = true;
+}
+
+static void on_listening(void *user, const struct peer_facts *facts)
+{
+    struct probe *probe = user;
+    probe->report.facts = *facts;
+    probe->report.opened_ms = clock_mono_ms();
+    feed(probe, CONN_EVENT_LISTENING, "");
+    fetch_all(probe);
+    if (delay_start(&probe->loop, probe->wait_ms, on_waited, probe, &probe->wait) != 0)
+        probe->finished = true;
+}
+
+static void on_resumed(void *user)
+{
+    struct probe *probe = user;
+    probe->report.resumed++;
+    fetch_all(probe);
+}
+
+static void on_changed(void *user, enum kind kind)
+{
+    struct probe *probe = user;
+    probe->report.lists[kind].changes++;
+    fetch(probe, kind);
+}
+
+static void on_heard(void *user)
+{
+    struct probe *probe = user;
+    probe->report.heard = true;
+}
+
+static void on_list(void *user, enum kind kind, const struct catalog *catalog, const char *error)
+{
+    struct probe *probe = user;
+    struct probe_list *list = &probe->report.lists[kind];
+    probe->fetching[kind] = probe->again[kind];
+    probe->again[kind] = false;
+    list->failed = catalog == NULL;
+    if (catalog) {
+        list->known = true;
+        list->count = catalog_count(catalog);
+        list->fingerprint = catalog_fingerprint(catalog);
+    } else if (probe->report.state == STATE_POLLING) {
+        feed(probe, CONN_EVENT_ATTEMPT_FAILED, error);
+    } else {
+        snprintf(probe->report.error, sizeof(probe->report.error), "%s/list: %s", kind_name(kind), error);
+    }
+}
+
+static void on_end(void *user, const struct peer_end *end, const struct peer_facts *facts)
+{
+    struct probe *probe = user;
+    enum conn_event event = verdict_of_end(probe->report.state, end->reason, probe->def->poll_ms > 0);
+    probe->report.facts = *facts;
+    if (state_is_connected(probe->report.state))
+        probe->report.closed_ms = clock_mono_ms();
+    probe->ended = probe->finished = true;
+    memset(probe->fetching, 0, sizeof(probe->fetching));
+    feed(probe, event, event == CONN_EVENT_POLLABLE ? "" : end->text);
+    if (end->reason == PEER_UNSUPPORTED)
+        fetch_all(probe);
+}
+
+static const struct peer_handlers HANDLERS = {
+    .on_listening = on_listening,
+    .on_resumed = on_resumed,
+    .on_changed = on_changed,
+    .on_heard = on_heard,
+    .on_list = on_list,
+    .on_end = on_end,
+};
+
+/* --- from beginning to end --- */
+
+static bool is_over(const struct probe *probe)
+{
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+        if (probe->fetching[kind])
+            return false;
+    return probe->finished;
+}
+
+static void look(struct probe *probe)
+{
+    probe->report.state = STATE_CONNECTING;
+    probe->report.started_ms = clock_mono_ms();
+    int result = peer_start(&probe->env, probe->def, ERA_UNKNOWN, &HANDLERS, probe, &probe->peer);
+    if (result == 0) {
+        while (!is_over(probe))
+            uv_run(&probe->loop, UV_RUN_ONCE);
+    } else {
+        const char *text;
+        enum conn_event event = verdict_of_start(result, &text);
+        feed(probe, event, text);
+    }
+    if (probe->report.closed_ms == 0)
+        probe->report.closed_ms = clock_mono_ms();
+    probe->report.http_version = http_last_version(probe->http);
+    delay_cancel(&probe->wait);
+    peer_close(probe->peer);
+    while (peer_farewells() > 0)
+        uv_run(&probe->loop, UV_RUN_ONCE);
+}
+
+/* 0 or a negative errno. */
+static int look_with_engines(struct probe *probe)
+{
+    struct config config;
+    config_init(&config);
+    probe->env = (struct peer_env){.loop = &probe->loop, .connect_timeout_ms = config.connect_timeout};
+    config_fini(&config);
+
+    int result = http_create(&probe->loop, &probe->http);
+    if (result)
+        return result;
+    result = http_create(&probe->loop, &probe->token_http);
+    if (result)
+        goto destroy_http;
+    result = oauth_create(&probe->loop, probe->token_http, &probe->env.oauth);
+    if (result)
+        goto destroy_token_http;
+    probe->env.http = probe->http;
+    look(probe);
+    oauth_destroy(probe->env.oauth);
+destroy_token_http:
+    http_destroy(probe->token_http);
+destroy_http:
+    http_destroy(probe->http);
+    uv_run(&probe->loop, UV_RUN_DEFAULT);
+    return result;
+}
+
+/* --- in and out --- */
+
+static void tell_problem(void *user, const char *id, const char *key, const char *message)
+{
+    (void)user, (void)id;
+    fprintf(stderr, PROGRAM_WORKER ": %s%s%s\n", key, key[0] != '\0' ? ": " : "", message);
+}
+
+/* NULL when there is none, which was told. */
+static struct server_def *read_definition(void)
+{
+    char chunk[4096];
+    size_t got;
+    struct buf input;
+    int outcome = 0;
+    buf_init(&input, INPUT_MAX);
+    while (outcome == 0 && (got = fread(chunk, 1, sizeof(chunk), stdin)) > 0)
+        outcome = buf_append(&input, chunk, got);
+    json_t *object = outcome == 0 ? json_loadb(buf_text(&input), input.size, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    buf_fini(&input);
+    if (!json_is_object(object)) {
+        json_decref(object);
+        tell_problem(NULL, "", "", "standard input is no definition");
+        return NULL;
+    }
+    struct server_def *def = server_def_from_json("probe", object, SOURCE_FILE, tell_problem, NULL);
+    json_decref(object);
+    return def;
+}
+
+static int write_report(const struct probe *probe)
+{
+    json_t *report = probe_report_view(&probe->report, probe->def);
+    bool written = report && json_dumpf(report, stdout, JSON_COMPACT) == 0 && fflush(stdout) == 0;
+    json_decref(report);
+    if (!written)
+        return PROGRAM_PROBE_FAULT;
+    return probe_report_is_good(&probe->report) ? PROGRAM_PROBE_GOOD : PROGRAM_PROBE_BAD;
+}
+
+int probe_run(const char *wait)
+{
+    char *end;
+    struct probe probe = {.wait_ms = strtoull(wait, &end, 10)};
+    if (*end != '\0' || uv_loop_init(&probe.loop) != 0)
+        return PROGRAM_PROBE_FAULT;
+    signal(SIGPIPE, SIG_IGN);
+    log_open("probe", LOG_LEVEL_WARN, LOG_FORMAT_AUTO);
+    int code = PROGRAM_PROBE_FAULT;
+    probe.def = read_definition();
+    if (probe.def && look_with_engines(&probe) == 0)
+        code = write_report(&probe);
+    server_def_destroy(probe.def);
+    uv_loop_close(&probe.loop);
+    return code;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* Makes JSON of what a probe has found. Nothing that could be a secret is in it: of the URL only the origin, of the
+ * server's words only its name and the names of its capabilities.
+ *
+ * A value that could not be made (NULL) makes json_pack and json_object_set_new fail, so that one look at the end of
+ * each function is enough. */
+#include "worker/probe_report.h"
+
+#include "common/event.h"
+
+#include <strings.h>
+
+enum { ORIGIN_SIZE = 512 };
+
+bool probe_report_is_good(const struct probe_report *report)
+{
+    if (report->state != STATE_UNSUPPORTED)
+        return report->state == STATE_LISTENING || report->state == STATE_POLLING;
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+        if (report->lists[kind].failed)
+            return false;
+    return true;
+}
+
+static json_t *text_or_null(const char *text)
+{
+    return text[0] == '\0' ? json_null() : json_string(text);
+}
+
+static json_t *count_of(const struct probe_list *list)
+{
+    return list->known ? json_integer(list->count) : json_null();
+}
+
+static json_t *hash_of(const struct probe_list *list)
+{
+    char text[FINGERPRINT_TEXT_SIZE];
+    return list->known ? json_string(fingerprint_format(list->fingerprint, text)) : json_null();
+}
+
+static json_t *names_of(uint8_t kinds)
+{
+    json_t *names = json_array();
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        if ((kinds & 1U << kind) != 0 && json_array_append_new(names, json_string(kind_name(kind))) != 0) {
+            json_decref(names);
+            return NULL;
+        }
+    }
+    return names;
+}
+
+static bool is_greeted(const struct probe_report *report)
+{
+    return report->facts.protocol_version[0] != '\0';
+}
+
+static json_t *capabilities_of(const struct probe_report *report)
+{
+    if (!is_greeted(report))
+        return json_null();
+    json_t *capabilities = json_object();
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        if ((report->facts.has & 1U << kind) == 0)
+            continue;
+        int advertised = (report->facts.advertised & 1U << kind) != 0;
+        if (json_object_set_new(capabilities, kind_name(kind), json_pack("{s:b}", "listChanged", advertised)) != 0) {
+            json_decref(capabilities);
+            return NULL;
+        }
+    }
+    return capabilities;
+}
+
+static json_t *changes_of(const struct probe_report *report, uint8_t events)
+{
+    json_t *changes = json_object();
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        if ((events & 1U << kind) == 0)
+            continue;
+        if (json_object_set_new(changes, kind_name(kind), json_integer(report->lists[kind].changes)) != 0) {
+            json_decref(changes);
+            return NULL;
+        }
+    }
+    return changes;
+}
+
+static json_t *stream_of(const struct probe_report *report, uint8_t events)
+{
+    if (report->opened_ms == 0)
+        return json_null();
+    return json_pack("{s:I, s:I, s:I, s:o}", "openedAfterMs", (json_int_t)(report->opened_ms - report->started_ms),
+                     "heldMs", (json_int_t)(report->closed_ms - report->opened_ms), "resumed",
+                     (json_int_t)report->resumed, "changes", changes_of(report, events));
+}
+
+static json_t *supports_list_changed(const struct probe_report *report)
+{
+    if (!is_greeted(report))
+        return json_null();
+    return json_boolean((report->facts.advertised & 1U << KIND_TOOLS) != 0 || report->lists[KIND_TOOLS].changes > 0);
+}
+
+static bool merge(json_t *object, json_t *part)
+{
+    int result = json_object_update(object, part);
+    json_decref(part);
+    return result == 0;
+}
+
+static json_t *server_part(const struct probe_report *report, const struct server_def *def)
+{
+    char origin[ORIGIN_SIZE];
+    bool answered = report->http_version[0] != '\0';
+    bool tls = answered && def->url && strncasecmp(def->url, "https:", 6) == 0; /* unverified, nothing is answered */
+    enum era era = is_greeted(report) ? report->facts.era : ERA_UNKNOWN;
+    return json_pack("{s:s, s:s, s:b, s:o, s:o, s:s, s:o, s:o, s:o}", "origin",
+                     server_def_origin(def, origin, sizeof(origin)), "transport", transport_name(def->transport),
+                     "reachable", (int)(answered || report->heard), "http", text_or_null(report->http_version), "tls",
+                     text_or_null(tls ? "verified" : ""), "era", era_name(era), "protocolVersion",
+                     text_or_null(report->facts.protocol_version), "serverInfo",
+                     text_or_null(report->facts.server_info), "capabilities", capabilities_of(report));
+}
+
+static json_t *lists_part(const struct probe_report *report)
+{
+    const struct probe_list *tools = &report->lists[KIND_TOOLS], *prompts = &report->lists[KIND_PROMPTS],
+                            *resources = &report->lists[KIND_RESOURCES];
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "toolCount", count_of(tools), "toolsHash", hash_of(tools),
+                     "promptCount", count_of(prompts), "promptsHash", hash_of(prompts), "resourceCount",
+                     count_of(resources), "resourcesHash", hash_of(resources));
+}
+
+static json_t *state_part(const struct probe_report *report, const struct server_def *def)
+{
+    return json_pack("{s:o, s:o, s:o, s:s, s:b, s:o, s:o}", "events", names_of(def->events), "heard",
+                     names_of(report->facts.heard), "stream", stream_of(report, def->events), "state",
+                     state_name(report->state), "connected", (int)state_is_connected(report->state),
+                     "supportsListChanged", supports_list_changed(report), "lastError", text_or_null(report->error));
+}
+
+json_t *probe_report_view(const struct probe_report *report, const struct server_def *def)
+{
+    json_t *view = json_object();
+    bool made = merge(view, server_part(report, def));
+    made = merge(view, lists_part(report)) && made;
+    made = merge(view, state_part(report, def)) && made;
+    if (made)
+        return view;
+    json_decref(view);
+    return NULL;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* What a probe has found, and its JSON: fields named as in common/row_view.h where they are the same. Not known is null.
+ *
+ *   origin transport reachable http tls era protocolVersion serverInfo
+ *   capabilities   {"tools": {"listChanged": true}, …}: lists that the server has, and what it advertises
+ *   events heard   lists that are watched; those of them that the server will tell about, as far as can be known
+ *   toolCount toolsHash promptCount promptsHash resourceCount resourcesHash
+ *   stream         {"openedAfterMs", "heldMs", "resumed", "changes": {"tools": 0, …}}
+ *   state connected supportsListChanged lastError   as a broker would show them */
+#ifndef WORKER_PROBE_REPORT_H
+#define WORKER_PROBE_REPORT_H
+
+#include "common/compiler.h"
+#include "common/names.h"
+#include "common/server_def.h"
+#include "worker/catalog.h"
+#include "worker/peer.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct probe_list {
+    unsigned changes; /* heard */
+    bool known, failed;
+    uint32_t count;
+    struct fingerprint fingerprint;
+};
+
+struct probe_report {
+    enum state state;
+    char error[ROW_ERROR_SIZE];
+    bool heard;               /* bytes came */
+    const char *http_version; /* of the last response; "": there was none */
+    struct peer_facts facts;
+    struct probe_list lists[KIND_COUNT];
+    uint64_t started_ms, opened_ms, closed_ms; /* monotonic; opened 0: there was no stream */
+    unsigned resumed;
+};
+
+/* True when a worker gets on with it: listens, polls, or could poll if that were wanted. */
+bool probe_report_is_good(const struct probe_report *report);
+
+/* A new reference; NULL without memory. */
+MUST_CHECK json_t *probe_report_view(const struct probe_report *report, const struct server_def *def);
+
+#endif
