@@ -111,20 +111,20 @@ test('chaos', { timeout: (seconds + 240) * 1000 }, async (t) => {
   retire(count);
 
   await broker.untilAll('listening', count, 120_000);
-  await until('nothing to be owed', async () => (await broker.ask('status')).unpublished === 0, 90_000);
-  const lost = () => redis.entries('feed').then((entries) => {
+  const lost = async () => {
     const last = new Map();
-    for (const { event } of entries) last.set(event.serverId, Math.max(event.timestamp, last.get(event.serverId) ?? 0));
-    return fleet.filter((server) => server.changedAt && !(last.get(server.id) >= server.changedAt)).map((server) => server.id);
-  });
-  await until('no change to be lost', async () => (await lost()).length === 0, 30_000).catch(() => {});
+    for (const { event } of await redis.entries('feed')) last.set(event.serverId, Math.max(event.timestamp, last.get(event.serverId) ?? 0));
+    return fleet.filter((server) => !(last.get(server.id) >= server.changedAt)).map((server) => server.id);
+  };
+  const owed = async () => (await broker.ask('status')).unpublished;
+  await until('all of it to be told', async () => (await owed()) === 0 && (await lost()).length === 0, 75_000).catch(() => {});
 
   const entries = await redis.entries('feed');
   const { events, workers } = await broker.ask('status');
   const ids = new Set(entries.map((entry) => entry.id));
   const harms = Object.entries(done).map(([what, times]) => `${what} ${times}`).join(', ');
   t.diagnostic(`seed ${seed}, ${seconds} s: ${harms}`);
-  t.diagnostic(`${changes} changes, ${ids.size} events, ${entries.length - ids.size} doubles, ${(await lost()).length} lost`);
+  t.diagnostic(`${changes} changes, ${ids.size} events, ${entries.length - ids.size} doubles, ${(await lost()).length} lost, ${await owed()} owed`);
   t.diagnostic(`${events.bellGaps} gaps between bells, ${events.swept} events found by sweeps, ${workers.configured} workers at the end`);
   const contents = new Map();
   for (const { id, event } of entries) {
