@@ -98,7 +98,7 @@ static void on_role(redisAsyncContext *context, void *answer, void *data)
     else if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0 || !is_text(reply->element[0]) ||
              strcmp(reply->element[0]->str, "master") != 0)
         redis_conn_drop(conn, "it is a replica: a failover is under way, or the sentinels are not up to date");
-    else
+    else if (conn->phase == REDIS_READY)
         redis_conn_is_well(conn);
 }
 

@@ -96,12 +96,13 @@ test('chaos', { timeout: (seconds + 240) * 1000 }, async (t) => {
     for (let i = 0; i < some && lively.length > 0; i++) change(lively.splice(below(lively.length), 1)[0]);
   };
   const deadline = performance.now() + seconds * 1000;
-  while (performance.now() < deadline) {
+  const left = () => Math.max(0, deadline - performance.now()) / (seconds * 1000);
+  while (left() > 0) {
     const what = pick(Object.keys(harm));
     done[what] = (done[what] ?? 0) + 1;
     const harming = harm[what]();
     for (let i = 0; i < 4; i++) {
-      retire(Math.ceil(count / seconds / 4));
+      retire(Math.ceil((lively.length - count * left()) / (4 - i)));
       await pause(below(150));
     }
     await harming;

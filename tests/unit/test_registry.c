@@ -245,6 +245,19 @@ static void memory_comes_back(void **state)
     assert_int_equal(read.era, ERA_UNKNOWN);
 }
 
+static void notes_come_back(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[REGISTRY_NOTE_SIZE];
+    open_registry(fixture);
+    assert_int_equal(registry_load_note(fixture->registry, "a", text), REGISTRY_NONE);
+    assert_string_equal(text, "");
+    assert_int_equal(registry_store_note(fixture->registry, "a", "first", true), 0);
+    assert_int_equal(registry_store_note(fixture->registry, "a", "second", false), 0);
+    assert_int_equal(registry_load_note(fixture->registry, "a", text), 0);
+    assert_string_equal(text, "second");
+}
+
 static void forgetting_takes_all_that_is_known(void **state)
 {
     struct fixture *fixture = *state;
@@ -458,6 +471,7 @@ int main(void)
         TEST(acknowledged_server_survives_a_kill),
         TEST(levels_come_back),
         TEST(memory_comes_back),
+        TEST(notes_come_back),
         TEST(forgetting_takes_all_that_is_known),
         TEST(batch_without_commit_is_lost),
         TEST(damaged_registry_is_set_aside),
