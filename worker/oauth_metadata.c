@@ -8,7 +8,7 @@
 #include "worker/oauth_metadata.h"
 
 #include "common/server_url.h"
-#include "worker/url.h"
+#include "common/url.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -30,9 +30,8 @@ static size_t path_size(const struct url_parts *parts)
 static bool compose(const struct url_parts *parts, const char *infix, size_t size, const char *suffix,
                     char out[OAUTH_URL_SIZE])
 {
-    bool has_port = parts->port + parts->port_size == parts->rest; /* and not the scheme's own, which lies elsewhere */
     int length = snprintf(out, OAUTH_URL_SIZE, "%.*s://%.*s%s%.*s%s%.*s%s", (int)parts->scheme_size, parts->scheme,
-                          (int)parts->host_size, parts->host, has_port ? ":" : "", has_port ? (int)parts->port_size : 0,
+                          (int)parts->host_size, parts->host, parts->port_size > 0 ? ":" : "", (int)parts->port_size,
                           parts->port, infix, (int)size, parts->rest, suffix);
     return length > 0 && length < OAUTH_URL_SIZE;
 }

@@ -8,7 +8,7 @@
  * limit. There is nothing to resume and nobody to say goodbye to: when the stream ends, all has ended. */
 #include "worker/peer_internal.h"
 
-#include "worker/url.h"
+#include "common/url.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "worker/url.h"
+#include "common/url.h"
 
 #include "common/compiler.h"
 
@@ -31,6 +31,11 @@ static const struct {
     {"http://[::1]:8/sse", "http://[::1]:8/m", "http://[::1]:8/m"},
     {"http://h/sse", "/m?to=http://other/", "http://h/m?to=http://other/"},
     {"http://h/sse", "m?to=http://other/", "http://h/m?to=http://other/"},
+    {"http://h/sse", "http://h:/m", "http://h/m"},
+    {"http://h/sse", "http://h:8o/m", NULL},
+    {"http://h/sse", "http://h:80:80/m", NULL},
+    {"http://[::1]/sse", "http://[::1]x/m", NULL},
+    {"http://[::1]/sse", "http://[::1/m", NULL},
     {"http://h/sse", "http://other/m", NULL},
     {"http://h/sse", "http://h:81/m", NULL},
     {"http://h:81/sse", "http://h/m", NULL},
