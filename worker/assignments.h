@@ -4,7 +4,7 @@
 #define WORKER_ASSIGNMENTS_H
 
 #include "common/compiler.h"
-#include "worker/conns.h"
+#include "worker/conn/conns.h"
 
 #include <stdint.h>
 #include <uv.h>

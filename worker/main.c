@@ -9,7 +9,7 @@
 #include "common/link.h"
 #include "common/log.h"
 #include "common/program.h"
-#include "worker/peer.h"
+#include "worker/peer/peer.h"
 #include "worker/probe.h"
 #include "worker/worker.h"
 

@@ -14,9 +14,9 @@
 #include "common/config.h"
 #include "common/log.h"
 #include "common/program.h"
-#include "worker/delay.h"
+#include "worker/conn/verdict.h"
+#include "worker/http/delay.h"
 #include "worker/probe_report.h"
-#include "worker/verdict.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -13,8 +13,8 @@
 #include "common/compiler.h"
 #include "common/names.h"
 #include "common/server_def.h"
-#include "worker/catalog.h"
-#include "worker/peer.h"
+#include "worker/peer/catalog.h"
+#include "worker/peer/peer.h"
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -14,10 +14,10 @@
 #include "common/log.h"
 #include "common/table.h"
 #include "worker/assignments.h"
-#include "worker/conns.h"
-#include "worker/guard.h"
-#include "worker/http.h"
-#include "worker/oauth.h"
+#include "worker/conn/conns.h"
+#include "worker/http/guard.h"
+#include "worker/http/http.h"
+#include "worker/oauth/oauth.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,9 +2,9 @@
 /* Fuzz target of lists. The first byte says of which kind; the rest is JSON, an array of the pages of one list. A list
  * that is taken must be taken in one page, too, with its items in the other order and the keys in each of them reversed,
  * and must then have the same fingerprint and no difference; and another one without its first item. */
-#include "worker/catalog.h"
+#include "worker/peer/catalog.h"
 
-#include "worker/jsonrpc.h"
+#include "worker/peer/jsonrpc.h"
 
 #include <stdlib.h>
 

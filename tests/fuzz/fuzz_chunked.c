@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Fuzz target of the decoder of chunked bodies. The first byte says how the rest is cut into reads. Data must lie within
  * what was read, come in order, and be the same whatever the pieces are. */
-#include "worker/chunked.h"
+#include "worker/http/chunked.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Fuzz target of the reader of messages. Whatever the bytes are: a message has the members of its type, and a document
  * that is written and read again has the same messages. */
-#include "worker/jsonrpc.h"
+#include "worker/peer/jsonrpc.h"
 
 #include <stdlib.h>
 #include <string.h>

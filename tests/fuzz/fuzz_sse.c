@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Fuzz target of the event stream parser. The first byte says how the rest is cut into reads. What is fed in pieces
  * must come out as what is fed whole, whatever the bytes are. */
-#include "worker/sse.h"
+#include "worker/http/sse.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Fuzz target of the reader of challenges. Whatever the text is, what is read are texts that end, without a byte that
  * could end a header or a quoted text. */
-#include "worker/www_authenticate.h"
+#include "worker/oauth/www_authenticate.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The limits: each alone, their order, what is given back, and the counts after many random histories. */
-#include "worker/admission.h"
+#include "worker/conn/admission.h"
 
 #include "common/compiler.h"
 

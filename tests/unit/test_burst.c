@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Bursts on a clock of the test's own. The last test makes many random histories and checks the one rule: after the last
  * change that was heard there is an event, or (enriched) a list fetched after it. */
-#include "worker/burst.h"
+#include "worker/conn/burst.h"
 
 #include "common/compiler.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "worker/catalog.h"
+#include "worker/peer/catalog.h"
 
 #include <inttypes.h>
 #include <setjmp.h>

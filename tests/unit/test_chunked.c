@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Chunked coding: whole, in pieces of every size, and broken. */
-#include "worker/chunked.h"
+#include "worker/http/chunked.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -5,9 +5,9 @@
 #include "common/clock.h"
 #include "common/event.h"
 #include "common/log.h"
-#include "worker/catalog.h"
-#include "worker/conns.h"
-#include "worker/retry.h"
+#include "worker/conn/conns.h"
+#include "worker/conn/retry.h"
+#include "worker/peer/catalog.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

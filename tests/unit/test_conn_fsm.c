@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Every cell of the connection's table: those that can be stand here, all others are CONN_NEVER and change nothing. Then
  * the properties that hold for whole rows and columns, whatever single cells say. */
-#include "worker/conn_fsm.h"
+#include "worker/conn/conn_fsm.h"
 
 #include "common/compiler.h"
 

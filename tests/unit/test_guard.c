@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "worker/guard.h"
+#include "worker/http/guard.h"
 
 #include "common/netmask.h"
 

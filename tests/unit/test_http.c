@@ -2,7 +2,7 @@
 /* Exchanges with a small server on a loopback port, in threads of this process; the path of a request says how the
  * server behaves. The client is what ships. All of it runs twice: with streams that stay in libcurl, and with parked
  * ones. */
-#include "worker/http.h"
+#include "worker/http/http.h"
 
 #include "tests/unit/server_fixture.h"
 

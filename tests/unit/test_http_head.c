@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "worker/http_head.h"
+#include "worker/http/http_head.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

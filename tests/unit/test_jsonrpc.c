@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "worker/jsonrpc.h"
+#include "worker/peer/jsonrpc.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

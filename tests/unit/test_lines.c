@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Each sample is fed whole, cut in two at every place, and byte by byte: what comes out must be the same each time. */
-#include "worker/lines.h"
+#include "worker/stdio/lines.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

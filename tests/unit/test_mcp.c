@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What is said is compared with the protocol's own text; what is read is fed right, wrong and odd. */
-#include "worker/mcp.h"
+#include "worker/peer/mcp.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

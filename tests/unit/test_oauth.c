@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Tokens, from a small server that is MCP server and authorization server in one, on a loopback port. `play` says how it
  * behaves; it writes down what it was asked. */
-#include "worker/oauth.h"
+#include "worker/oauth/oauth.h"
 
 #include "tests/unit/server_fixture.h"
-#include "worker/bearer.h"
+#include "worker/oauth/bearer.h"
 
 #include <signal.h>
 

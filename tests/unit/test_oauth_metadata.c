@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Which URLs are asked in which order, and which documents are believed. */
-#include "worker/oauth_metadata.h"
+#include "worker/oauth/oauth_metadata.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Places in a park, with socket pairs: bytes and ends come to whom they belong, and whoever has left hears nothing. */
-#include "worker/park.h"
+#include "worker/http/park.h"
 
 #include <errno.h>
 #include <fcntl.h>

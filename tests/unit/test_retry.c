@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Waits: doubling, bounds, jitter at both its ends, what servers ask for, and the guards against hot loops. */
-#include "worker/retry.h"
+#include "worker/conn/retry.h"
 
 #include "common/compiler.h"
 

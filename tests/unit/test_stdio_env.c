@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What of the broker's environment a stdio server sees, and what its definition adds. */
-#include "worker/stdio_env.h"
+#include "worker/stdio/stdio_env.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The order of times: against a plain search over many random sets, moves and clears. */
-#include "worker/timeline.h"
+#include "worker/conn/timeline.h"
 
 #include "common/compiler.h"
 

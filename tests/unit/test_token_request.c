@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What is sent to a token endpoint, byte by byte, and what is believed of its answer. Signatures are checked with the
  * public key of the pair. */
-#include "worker/token_request.h"
+#include "worker/oauth/token_request.h"
 
 #include "common/clock.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Each way in which a peer can end, in each state that has a peer: to an event that the state knows. */
-#include "worker/verdict.h"
+#include "worker/conn/verdict.h"
 
 #include "common/compiler.h"
 

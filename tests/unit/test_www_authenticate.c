@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Challenges as servers send them, as they should not, and cut off anywhere. */
-#include "worker/www_authenticate.h"
+#include "worker/oauth/www_authenticate.h"
 
 #include "common/compiler.h"
 

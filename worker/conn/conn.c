@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/* A connection as the worker sees it: made when a server is assigned, told what is wanted of it, run when a timer of its
+ * own is due, ended when the server is not this worker's any more. What any of that means for its state is decided by
+ * conn_state.c, which turns events into states; what its server says is conn_peer.c, its lists are conn_list.c, its row
+ * is conn_row.c, its lines of the log are conn_log.c.
+ *
+ * Nothing but the row outlives a connection, so a new worker, which has only the row, goes on where the last one was. */
+#include "common/clock.h"
+#include "common/duration.h"
+#include "worker/conn/conn_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+uint32_t conn_random(struct conn_env *env)
+{
+    /* splitmix64: jitter needs spread, not secrecy */
+    uint64_t z = env->random += 0x9e3779b97f4a7c15U;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebU;
+    return (uint32_t)(z >> 32);
+}
+
+void conn_count(const struct conn *conn, enum counter counter)
+{
+    table_count(conn->env->table, conn->env->slot, counter, 1);
+}
+
+static bool take_due(struct conn *conn, enum conn_timer timer, uint64_t now_ms)
+{
+    if (conn->due[timer] == 0 || conn->due[timer] > now_ms)
+        return false;
+    conn->due[timer] = 0;
+    return true;
+}
+
+/* Idle is for servers that were added at run time. */
+static void arm_idle(struct conn *conn, uint64_t last_activity_ms)
+{
+    uint64_t timeout_ms = conn->env->config->idle_timeout;
+    conn->due[CONN_TIMER_IDLE] = 0;
+    if (timeout_ms == 0 || conn->def->source != SOURCE_RUNTIME)
+        return;
+    uint64_t wall_ms = clock_wall_ms();
+    uint64_t quiet_ms = wall_ms > last_activity_ms ? wall_ms - last_activity_ms : 0;
+    conn_state_arm(conn, CONN_TIMER_IDLE, quiet_ms < timeout_ms ? timeout_ms - quiet_ms : 0);
+}
+
+/* --- what the timers and the limits tell --- */
+
+static void feed_idle(struct conn *conn)
+{
+    if (conn_fsm_next(conn->state, CONN_EVENT_IDLE).action == CONN_STAY)
+        return; /* its error is worth more than that nobody asks */
+    char timeout[DURATION_TEXT_SIZE], text[ROW_ERROR_SIZE];
+    snprintf(text, sizeof(text), "idle: nobody asked for it in %s; connect again or touch it",
+             duration_words(conn->env->config->idle_timeout, timeout));
+    conn_state_feed(conn, CONN_EVENT_IDLE, &(struct conn_news){.text = text});
+}
+
+static void forgive(struct conn *conn)
+{
+    if (conn->attempts == 0)
+        return;
+    struct row row;
+    conn->attempts = 0;
+    conn_row_load(conn, &row);
+    row.attempts = 0;
+    conn_row_store(conn, &row);
+}
+
+/* Lists that the stream tells about must not differ untold; the others are merely old. */
+static void verify(struct conn *conn)
+{
+    conn_list_fetch(conn, conn->heard, REASON_VERIFY);
+    conn_list_fetch(conn, (uint8_t)~conn->heard, REASON_POLL);
+    conn_state_arm_verify(conn);
+}
+
+static void run_due(struct conn *conn, uint64_t now_ms)
+{
+    if (take_due(conn, CONN_TIMER_IDLE, now_ms))
+        feed_idle(conn);
+    if (take_due(conn, CONN_TIMER_STABLE, now_ms))
+        forgive(conn);
+    if (take_due(conn, CONN_TIMER_VERIFY, now_ms))
+        verify(conn);
+    if (take_due(conn, CONN_TIMER_LOG, now_ms))
+        conn_log_left_out(conn);
+    conn_list_expired(conn, now_ms);
+    if (take_due(conn, CONN_TIMER_STATE, now_ms))
+        conn_state_feed(conn, CONN_EVENT_DUE, NULL);
+    conn_state_set_timer(conn);
+}
+
+void conn_run_due(struct conn_env *env)
+{
+    uint64_t now_ms = clock_mono_ms();
+    struct timeline_node *node;
+    while ((node = timeline_take_due(env->timeline, now_ms)) != NULL) {
+        char *at = (char *)node - offsetof(struct conn, timer);
+        run_due((struct conn *)(void *)at, now_ms);
+    }
+}
+
+void conn_run_admitted(struct conn_env *env)
+{
+    struct admission_node *node;
+    while ((node = admission_next(env->admission)) != NULL) {
+        char *at = (char *)node - offsetof(struct conn, room);
+        conn_state_take_room((struct conn *)(void *)at);
+    }
+}
+
+void conn_tell_limit(struct conn *conn)
+{
+    if (conn->room.phase != ADMISSION_WAITING || conn->limit_told)
+        return;
+    conn->limit_told = true;
+    conn_state_feed(conn, CONN_EVENT_NO_ROOM, &(struct conn_news){.text = conn->env->full_text});
+}
+
+/* --- what the worker asks for --- */
+
+/* What is idle already stays closed. What is still held, though nobody has asked for so long, has its time from now: the
+ * broker may have been down, and nobody could ask. */
+static void take_over(struct conn *conn, uint64_t last_activity_ms)
+{
+    arm_idle(conn, last_activity_ms);
+    bool overdue = take_due(conn, CONN_TIMER_IDLE, clock_mono_ms());
+    if (!conn->def->enabled) {
+        conn_state_feed(conn, CONN_EVENT_SWITCHED_OFF, &(struct conn_news){.text = ""});
+    } else if (!overdue) {
+        conn_state_feed(conn, CONN_EVENT_ASSIGNED, NULL);
+    } else if (conn->state != STATE_DISABLED) {
+        arm_idle(conn, clock_wall_ms());
+        conn_state_feed(conn, CONN_EVENT_ASSIGNED, NULL);
+    }
+}
+
+int conn_create(struct conn_env *env, uint32_t row_number, uint32_t incarnation, struct server_def *def,
+                struct conn **out)
+{
+    int result = timeline_reserve(env->timeline, env->count + 1);
+    if (result)
+        return result;
+    struct conn *conn = calloc(1, sizeof(*conn));
+    if (!conn)
+        return -ENOMEM;
+    conn->env = env;
+    conn->def = def;
+    conn->row = row_number;
+    conn->incarnation = incarnation;
+    env->count++;
+    *out = conn;
+
+    struct row row;
+    conn_row_load(conn, &row);
+    conn_row_identify(conn, &row);
+    conn->state = row.state;
+    conn->era = row.era;
+    conn->attempts = row.attempts;
+    conn->heard_s = (uint32_t)(row.last_heard_ms / 1000);
+    if (row.last_activity_ms == 0)
+        row.last_activity_ms = clock_wall_ms();
+    conn_row_store(conn, &row);
+    take_over(conn, row.last_activity_ms);
+    return 0;
+}
+
+void conn_part(struct conn *conn, enum conn_parting parting)
+{
+    conn_state_feed(conn, parting == CONN_DROPPED ? CONN_EVENT_DROPPED : CONN_EVENT_STOPPED, NULL);
+    timeline_clear(conn->env->timeline, &conn->timer);
+    conn->env->count--;
+    conn_list_free(conn);
+    server_def_destroy(conn->def);
+    free(conn);
+}
+
+uint32_t conn_incarnation(const struct conn *conn)
+{
+    return conn->incarnation;
+}
+
+static void replace_def(struct conn *conn, struct server_def *def)
+{
+    if (conn->peer_def != conn->def)
+        server_def_destroy(conn->def);
+    conn->def = def;
+    struct row row;
+    conn_row_load(conn, &row);
+    conn_row_identify(conn, &row);
+    conn_row_store(conn, &row);
+}
+
+void conn_define(struct conn *conn, struct server_def *def, bool wanted)
+{
+    bool same = server_def_same_connection(conn->def, def);
+    if (server_def_equal(conn->def, def))
+        server_def_destroy(def);
+    else
+        replace_def(conn, def);
+    if (!same) {
+        conn->attempts = 0;
+        conn_state_feed(conn, conn->def->enabled ? CONN_EVENT_CHANGED : CONN_EVENT_SWITCHED_OFF,
+                        &(struct conn_news){.text = ""});
+    }
+    if (wanted) {
+        conn_touch(conn);
+        if (conn->def->enabled)
+            conn_state_feed(conn, CONN_EVENT_WANTED, NULL);
+    }
+}
+
+void conn_touch(struct conn *conn)
+{
+    struct row row;
+    conn_row_load(conn, &row);
+    row.last_activity_ms = clock_wall_ms();
+    conn_row_store(conn, &row);
+    arm_idle(conn, row.last_activity_ms);
+    if (conn->state == STATE_DISABLED && conn->def->enabled)
+        conn_state_feed(conn, CONN_EVENT_WANTED, &(struct conn_news){.text = ""});
+    conn_state_set_timer(conn);
+}
+
+void conn_reconnect(struct conn *conn)
+{
+    conn_touch(conn);
+    if (conn->def->enabled)
+        conn_state_feed(conn, CONN_EVENT_RECONNECT, NULL);
+}
+
+void conn_reconfigured(struct conn *conn)
+{
+    struct row row;
+    conn_row_load(conn, &row);
+    if (conn->state != STATE_DISABLED)
+        arm_idle(conn, row.last_activity_ms);
+    if (conn->state == STATE_LISTENING)
+        conn_state_arm_verify(conn);
+    if (conn->state == STATE_POLLING && !conn_state_poll_interval(conn))
+        conn_state_feed(conn, CONN_EVENT_UNSUPPORTED, &(struct conn_news){.text = "polling is off"});
+    else if (conn->state == STATE_REFUSED || (conn->state == STATE_UNSUPPORTED && conn_state_poll_interval(conn)))
+        conn_state_feed(conn, CONN_EVENT_WANTED, NULL);
+    conn_state_set_timer(conn);
+}

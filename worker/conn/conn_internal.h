@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of a connection share, and nobody else includes:
+ *
+ *   conn.c        what the worker asks for, and the timers
+ *   conn_peer.c   what the peer tells
+ *   conn_state.c  events to states
+ *   conn_list.c   its lists
+ *   conn_log.c    its lines of the log
+ *   conn_row.c    its row */
+#ifndef WORKER_CONN_INTERNAL_H
+#define WORKER_CONN_INTERNAL_H
+
+#include "worker/conn/burst.h"
+#include "worker/conn/conn.h"
+#include "worker/conn/conn_fsm.h"
+
+#include <assert.h>
+
+enum conn_timer {
+    CONN_TIMER_STATE,  /* what the state waits for: the next attempt or poll */
+    CONN_TIMER_STABLE, /* listening: failures are forgiven */
+    CONN_TIMER_VERIFY, /* listening: fetch and compare */
+    CONN_TIMER_IDLE,
+    CONN_TIMER_LOG, /* lines were left out: tell how many */
+    CONN_TIMERS
+};
+
+/* One list that is watched. */
+struct conn_list {
+    struct burst burst;
+    struct catalog_digest *digest; /* of the row's fingerprint; --enrich only, else NULL */
+    uint8_t kind;
+    uint8_t reason;   /* enum reason: of an event, should a fetched list differ */
+    uint8_t failures; /* fetches in a row */
+};
+
+/* Kept small: there may be a hundred thousand. */
+struct conn {
+    struct conn_env *env;
+    struct server_def *def;
+    struct server_def *peer_def; /* what `peer` was started with; owned when it is not `def` */
+    struct peer *peer;
+    struct conn_list *lists; /* as many as `def` watches, made at the first attempt */
+    struct timeline_node timer;
+    struct admission_node room;
+    uint64_t due[CONN_TIMERS]; /* 0: not set */
+    uint64_t session_lost_ms;  /* when a lost session was last replaced at once */
+    uint64_t log_since_ms;     /* when lines of the log began to be counted */
+    uint32_t row, incarnation;
+    uint32_t attempts;      /* failed in a row */
+    uint32_t heard_s;       /* last_heard_ms of the row, in seconds */
+    uint32_t notifications; /* not yet added to the row */
+    uint32_t log_lines;     /* of changes of state since log_since_ms, those left out as well */
+    uint8_t state;          /* enum state */
+    uint8_t era;            /* enum era: the last one that was right */
+    uint8_t has, heard;     /* of peer_facts; while there is a peer */
+    uint8_t list_count;
+    bool limit_told;
+};
+static_assert(sizeof(struct conn) <= 256, "a connection is small");
+
+uint32_t conn_random(struct conn_env *env);
+void conn_count(const struct conn *conn, enum counter counter);
+
+/* --- conn_peer.c --- */
+
+extern const struct peer_handlers conn_peer_handlers;
+
+/* --- conn_state.c --- */
+
+/* What is known beside the event. */
+struct conn_news {
+    const char *text; /* the row's new error; "" clears it, NULL keeps it */
+    const struct peer_facts *facts;
+    uint64_t asked_ms; /* wait that the server asks for */
+};
+
+/* Something happened: the next state, and all that goes with it. `news` may be NULL. */
+void conn_state_feed(struct conn *conn, enum conn_event event, const struct conn_news *news);
+
+/* A poll is through: nothing is held until the next one. */
+void conn_state_end_poll(struct conn *conn);
+
+/* The limits let an attempt begin. */
+void conn_state_take_room(struct conn *conn);
+
+void conn_state_arm(struct conn *conn, enum conn_timer timer, uint64_t wait_ms);
+void conn_state_arm_verify(struct conn *conn);
+
+/* After any change of timers: puts the earliest into the timeline. */
+void conn_state_set_timer(struct conn *conn);
+
+/* 0: not to be polled. */
+uint64_t conn_state_poll_interval(const struct conn *conn);
+
+/* --- conn_log.c: its lines of the log --- */
+
+/* The state has changed; `error` NULL or "": without one, `wait_ms` 0: no next attempt is planned. */
+void conn_log_change(struct conn *conn, enum state from, enum conn_event event, const char *error, uint64_t wait_ms);
+
+/* CONN_TIMER_LOG is due. */
+void conn_log_left_out(struct conn *conn);
+
+/* --- conn_row.c: the row, of which nothing is kept in memory --- */
+
+/* Reads it; repairs it first when a writer died in it or it holds no such server, history then being unknown. */
+void conn_row_load(const struct conn *conn, struct row *row);
+
+/* Writes it, with what was counted since. */
+void conn_row_store(struct conn *conn, struct row *row);
+
+/* The same, and begins a new generation of a list with it, at once. */
+void conn_row_change(struct conn *conn, struct row *row, enum kind kind);
+
+/* Copies in what the definition says. */
+void conn_row_identify(const struct conn *conn, struct row *row);
+
+/* A new line of its history. */
+void conn_row_note(struct row *row, uint8_t from, uint8_t to, uint8_t event);
+
+/* --- conn_list.c: the lists --- */
+
+enum conn_list_outcome {
+    CONN_LIST_DONE,
+    CONN_LIST_FAILED, /* not fetched */
+    CONN_LIST_DEAF,   /* it differs, and the stream did not tell */
+};
+
+/* Makes `lists` fit `def`. 0 or -ENOMEM. */
+MUST_CHECK int conn_list_prepare(struct conn *conn);
+void conn_list_free(struct conn *conn);
+
+/* Fetches those of `kinds` (bits) that the server has, to compare them for `reason`. */
+void conn_list_fetch(struct conn *conn, uint8_t kinds, enum reason reason);
+bool conn_list_is_fetching(const struct conn *conn);
+
+void conn_list_changed(struct conn *conn, enum kind kind);
+void conn_list_resumed(struct conn *conn);
+enum conn_list_outcome conn_list_fetched(struct conn *conn, enum kind kind, const struct catalog *list,
+                                         const char *error);
+
+/* When to call conn_list_expired, or TIMELINE_NEVER. */
+uint64_t conn_list_due(const struct conn *conn);
+void conn_list_expired(struct conn *conn, uint64_t now_ms);
+
+/* The connection ends: publishes the events owed, or forgets them. */
+void conn_list_stop(struct conn *conn, bool publish);
+
+#endif

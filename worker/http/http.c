@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/* The engine: libcurl's multi handle on a libuv loop. libcurl says which sockets to watch and when it wants to be
+ * woken; the loop's events go back to it; finished transfers are handed to their exchanges.
+ *
+ * One turn, always in this order: libcurl is called; what it says is done is told to the exchanges, whose handlers may
+ * start and cancel others; then the pending work is done: new transfers added, dead ones removed. Nothing else calls
+ * the multi handle, so it is never called from within its own callbacks.
+ *
+ * Connections that are kept for the next request are few: a held stream must not leave a second socket beside it. So
+ * the maximum that libcurl is given follows the number in flight; a fixed one below that number would make it close
+ * and reopen connections of requests that follow one another. */
+#include "worker/http/http.h"
+
+#include "worker/http/http_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+
+/* Connections kept idle, all servers together. */
+enum { IDLE_MAX = 256 };
+
+/* So many exchanges at once are a wave. */
+enum { WAVE_MIN = 64 };
+
+/* A socket that libcurl wants watched. Lives until its close callback. */
+struct watch {
+    uv_poll_t poll; /* data: the engine */
+    curl_socket_t socket;
+};
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+    free(handle); /* the watch begins with it */
+}
+
+static void tell_done(struct http *http)
+{
+    int left;
+    for (CURLMsg *message = curl_multi_info_read(http->multi, &left); message;
+         message = curl_multi_info_read(http->multi, &left)) {
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        CURLcode code = message->data.result;
+        struct http_exchange *exchange = NULL;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &exchange);
+        http_exchange_done(exchange, code);
+    }
+}
+
+static void add(struct http_exchange *exchange)
+{
+    struct http *http = exchange->http;
+    if (curl_multi_add_handle(http->multi, exchange->easy) != CURLM_OK) {
+        http_exchange_done(exchange, CURLE_OUT_OF_MEMORY);
+        return;
+    }
+    exchange->added = true;
+    http->in_flight++;
+}
+
+static void drop(struct http_exchange *exchange)
+{
+    struct http *http = exchange->http;
+    if (exchange->added) {
+        curl_multi_remove_handle(http->multi, exchange->easy);
+        http->in_flight--;
+    }
+    http_exchange_destroy(exchange);
+}
+
+/* libcurl keeps the stream, if there is no place for it in the park. */
+static void park(struct http_exchange *exchange)
+{
+    struct http *http = exchange->http;
+    exchange->leaves = false;
+    if (!http_parked_enter(exchange))
+        return;
+    curl_multi_remove_handle(http->multi, exchange->easy); /* and closes its own descriptor of the connection */
+    http->in_flight--;
+    exchange->added = false;
+    http_exchange_forget_easy(exchange);
+}
+
+/* A wave of exchanges leaves its memory in holes between what is held: given back once the wave is over. That takes some
+ * milliseconds, so it is not done after a few. */
+static void give_back(struct http *http)
+{
+    if (http->in_flight > http->most_in_flight)
+        http->most_in_flight = http->in_flight;
+    if (http->in_flight > 0 || http->most_in_flight < WAVE_MIN)
+        return;
+    http->most_in_flight = 0;
+    malloc_trim(0);
+}
+
+/* Handlers that run in between may add to the list. */
+static void do_pending(struct http *http)
+{
+    if (!http->pending)
+        return;
+    while (http->pending) {
+        struct http_exchange *exchange = http->pending;
+        http->pending = exchange->pending_next;
+        if (!http->pending)
+            http->pending_end = &http->pending;
+        exchange->is_pending = false;
+        if (exchange->gone)
+            drop(exchange);
+        else if (exchange->leaves)
+            park(exchange);
+        else
+            add(exchange);
+    }
+    uv_idle_stop(&http->idle);
+    give_back(http);
+    curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)(http->in_flight + IDLE_MAX));
+}
+
+static void on_idle(uv_idle_t *handle)
+{
+    do_pending(handle->data);
+}
+
+void http_pend(struct http_exchange *exchange)
+{
+    struct http *http = exchange->http;
+    if (exchange->is_pending)
+        return;
+    exchange->is_pending = true;
+    exchange->pending_next = NULL;
+    *http->pending_end = exchange;
+    http->pending_end = &exchange->pending_next;
+    uv_idle_start(&http->idle, on_idle);
+}
+
+static void turn(struct http *http, curl_socket_t socket, int events)
+{
+    int running;
+    curl_multi_socket_action(http->multi, socket, events, &running);
+    tell_done(http);
+    do_pending(http);
+}
+
+static void on_event(uv_poll_t *poll, int status, int events)
+{
+    struct watch *watch = (struct watch *)poll;
+    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+    if (events & UV_READABLE)
+        flags |= CURL_CSELECT_IN;
+    if (events & UV_WRITABLE)
+        flags |= CURL_CSELECT_OUT;
+    turn(poll->data, watch->socket, flags);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    turn(timer->data, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static struct watch *watch_create(struct http *http, curl_socket_t socket)
+{
+    struct watch *watch = calloc(1, sizeof *watch);
+    if (!watch)
+        return NULL;
+    if (uv_poll_init_socket(http->loop, &watch->poll, socket) != 0) {
+        free(watch);
+        return NULL;
+    }
+    watch->poll.data = http;
+    watch->socket = socket;
+    curl_multi_assign(http->multi, socket, watch);
+    return watch;
+}
+
+/* libcurl's callback: what it wants to know of a socket. The watch of a socket is closed before libcurl closes the
+ * descriptor, so that its number may come back at once. It never says that it failed: libcurl would abort every
+ * transfer there is. Without memory one socket stays unwatched, and its exchange ends at its deadline. */
+static int on_want_socket(CURL *easy, curl_socket_t socket, int what, void *user, void *socket_user)
+{
+    struct http *http = user;
+    struct watch *watch = socket_user;
+    http_exchange_on_watched(easy, socket, what);
+    if (what == CURL_POLL_REMOVE) {
+        if (watch) {
+            curl_multi_assign(http->multi, socket, NULL);
+            uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
+        }
+        return 0;
+    }
+    if (!watch)
+        watch = watch_create(http, socket);
+    if (!watch)
+        return 0;
+    int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+    uv_poll_start(&watch->poll, events, on_event);
+    return 0;
+}
+
+/* libcurl's callback: when to call it. A time of 0 means soon, and not from here. */
+static int on_want_timer(CURLM *multi, long timeout_ms, void *user)
+{
+    (void)multi;
+    struct http *http = user;
+    if (timeout_ms < 0)
+        uv_timer_stop(&http->timer);
+    else
+        uv_timer_start(&http->timer, on_timer, (uint64_t)timeout_ms, 0);
+    return 0;
+}
+
+int http_create(uv_loop_t *loop, struct http **out)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return -ENOMEM;
+    struct http *http = calloc(1, sizeof *http);
+    if (!http)
+        goto cleanup_curl;
+    http->multi = curl_multi_init();
+    if (!http->multi)
+        goto free_http;
+    if (park_create(loop, &http->park) != 0)
+        goto cleanup_multi;
+    http->parks = true;
+    http->loop = loop;
+    http->pending_end = &http->pending;
+    http->ca_file = curl_version_info(CURLVERSION_NOW)->cainfo;
+    uv_timer_init(loop, &http->timer);
+    uv_idle_init(loop, &http->idle);
+    http->timer.data = http;
+    http->idle.data = http;
+    curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_want_socket);
+    curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
+    curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_want_timer);
+    curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
+    curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_MAX);
+    *out = http;
+    return 0;
+cleanup_multi:
+    curl_multi_cleanup(http->multi);
+free_http:
+    free(http);
+cleanup_curl:
+    curl_global_cleanup();
+    return -ENOMEM;
+}
+
+static void on_idle_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct http *http = handle->data;
+    uv_close((uv_handle_t *)&http->idle, on_idle_closed);
+}
+
+void http_destroy(struct http *http)
+{
+    if (!http)
+        return;
+    do_pending(http);
+    assert(http->in_flight == 0);
+    curl_multi_cleanup(http->multi); /* closes idle connections, by the callbacks above */
+    curl_global_cleanup();
+    park_destroy(http->park);
+    uv_close((uv_handle_t *)&http->timer, on_timer_closed);
+}
+
+void http_set_parking(struct http *http, bool parks)
+{
+    http->parks = parks;
+}
+
+uint64_t http_bytes_received(const struct http *http)
+{
+    return http->bytes_received;
+}
+
+const char *http_last_version(const struct http *http)
+{
+    switch (http->last_version) {
+    case 0:
+        return "";
+    case CURL_HTTP_VERSION_1_0:
+        return "HTTP/1.0";
+    case CURL_HTTP_VERSION_1_1:
+        return "HTTP/1.1";
+    default: /* newer ones are not asked for */
+        return "HTTP/2";
+    }
+}

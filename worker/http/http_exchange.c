@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/* One exchange, from http_start to its end. It exists for its owner until on_end or http_cancel; its memory lives on
+ * until the engine has taken it out of libcurl, for either may happen within one of libcurl's callbacks. From `gone`
+ * on no handler runs.
+ *
+ * Bytes reach the owner through give_body alone, wherever they were read. A response that goes on for days keeps only
+ * this struct and what libcurl holds: the reader of the head, the texts for errors, and the timer are given back once
+ * the final head is in. */
+#include "worker/http/http_internal.h"
+
+#include "common/clock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+static void on_deadline_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static void deadline_stop(struct http_exchange *exchange)
+{
+    if (!exchange->deadline)
+        return;
+    exchange->deadline->data = NULL;
+    uv_close((uv_handle_t *)exchange->deadline, on_deadline_closed);
+    exchange->deadline = NULL;
+}
+
+/* From here on no handler runs. */
+static void retire(struct http_exchange *exchange)
+{
+    assert(!exchange->gone);
+    exchange->gone = true;
+    deadline_stop(exchange);
+    park_leave(&exchange->place);
+    http_pend(exchange);
+}
+
+/* The exchange is over for its owner, who may do anything in on_end: nothing of it is touched afterwards. */
+static void finish(struct http_exchange *exchange, const struct http_end *end)
+{
+    retire(exchange);
+    exchange->handlers.on_end(exchange->user, end);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    struct http_exchange *exchange = timer->data;
+    struct http_end end;
+    http_failure_timed_out(exchange, &end);
+    finish(exchange, &end);
+}
+
+static MUST_CHECK int deadline_start(struct http_exchange *exchange, uint64_t ms)
+{
+    if (!exchange->deadline) {
+        exchange->deadline = calloc(1, sizeof *exchange->deadline);
+        if (!exchange->deadline)
+            return -ENOMEM;
+        uv_timer_init(exchange->http->loop, exchange->deadline);
+        exchange->deadline->data = exchange;
+    }
+    return uv_timer_start(exchange->deadline, on_deadline, ms, 0);
+}
+
+uint64_t http_exchange_head_timeout_ms(const struct http_exchange *exchange)
+{
+    uint64_t head_ms = exchange->headers_timeout_ms;
+    uint64_t total_ms = exchange->total_timeout_ms;
+    return head_ms == 0 || (total_ms > 0 && total_ms < head_ms) ? total_ms : head_ms;
+}
+
+/* The head is in: what is left of the time for the whole, or no deadline at all. */
+static void deadline_go_on(struct http_exchange *exchange)
+{
+    uint64_t passed_ms = uv_now(exchange->http->loop) - exchange->started_ms;
+    uint64_t total_ms = exchange->total_timeout_ms;
+    if (total_ms == 0) {
+        deadline_stop(exchange);
+    } else if (exchange->deadline) {
+        uint64_t left_ms = passed_ms < total_ms ? total_ms - passed_ms : 0;
+        uv_timer_start(exchange->deadline, on_deadline, left_ms, 0);
+    }
+}
+
+int http_start(struct http *http, const struct http_request *request, const struct http_handlers *handlers, void *user,
+               struct http_exchange **out)
+{
+    struct http_exchange *exchange = calloc(1, sizeof *exchange);
+    if (!exchange)
+        return -ENOMEM;
+    *exchange = (struct http_exchange){
+        .http = http,
+        .handlers = *handlers,
+        .user = user,
+        .guard = request->guard,
+        .guard_user = request->guard_user,
+        .headers_timeout_ms = request->headers_timeout_ms,
+        .total_timeout_ms = request->total_timeout_ms,
+        .started_ms = uv_now(http->loop),
+        .socket = CURL_SOCKET_BAD,
+        .is_stream = request->total_timeout_ms == 0,
+        .may_park = http_parked_may(http, request),
+    };
+    int result = -ENOMEM;
+    exchange->opening = calloc(1, sizeof *exchange->opening);
+    if (!exchange->opening)
+        goto destroy;
+    http_head_init(&exchange->opening->head);
+    result = http_easy_create(exchange, request);
+    uint64_t head_timeout_ms = http_exchange_head_timeout_ms(exchange);
+    if (result == 0 && head_timeout_ms > 0)
+        result = deadline_start(exchange, head_timeout_ms);
+    if (result != 0)
+        goto destroy;
+    http_pend(exchange);
+    *out = exchange;
+    return 0;
+destroy:
+    http_exchange_destroy(exchange);
+    return result;
+}
+
+void http_cancel(struct http_exchange *exchange)
+{
+    if (exchange)
+        retire(exchange);
+}
+
+void http_exchange_forget_easy(struct http_exchange *exchange)
+{
+    if (exchange->easy)
+        curl_easy_cleanup(exchange->easy);
+    exchange->easy = NULL;
+    curl_slist_free_all(exchange->headers);
+    exchange->headers = NULL;
+}
+
+void http_exchange_on_watched(CURL *easy, curl_socket_t socket, int what)
+{
+    struct http_exchange *exchange = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &exchange);
+    if (!exchange)
+        return;
+    if (what != CURL_POLL_REMOVE)
+        exchange->socket = socket;
+    else if (exchange->socket == socket)
+        exchange->socket = CURL_SOCKET_BAD;
+}
+
+void http_exchange_destroy(struct http_exchange *exchange)
+{
+    deadline_stop(exchange);
+    http_exchange_forget_easy(exchange);
+    free(exchange->opening);
+    free(exchange->origin);
+    free(exchange);
+}
+
+void http_exchange_done(struct http_exchange *exchange, CURLcode code)
+{
+    if (exchange->gone)
+        return;
+    struct http_end end;
+    http_failure_describe(exchange, code, &end);
+    finish(exchange, &end);
+}
+
+/* False when the exchange did not survive it. */
+static bool give_head(struct http_exchange *exchange)
+{
+    struct http_head head;
+    http_head_get(&exchange->opening->head, clock_wall_ms(), &head);
+    curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_VERSION, &exchange->http->last_version);
+    deadline_go_on(exchange);
+    exchange->is_chunked = exchange->is_stream && exchange->opening->head.is_chunked;
+    exchange->leaves = http_parked_fits(exchange, &head);
+    exchange->handlers.on_head(exchange->user, &head);
+    if (exchange->gone)
+        return false;
+    if (exchange->leaves)
+        http_pend(exchange);
+    curl_easy_setopt(exchange->easy, CURLOPT_ERRORBUFFER, NULL);
+    free(exchange->opening);
+    exchange->opening = NULL;
+    return true;
+}
+
+/* False when the exchange did not survive it. */
+static bool give_body(struct http_exchange *exchange, const uint8_t *bytes, size_t size)
+{
+    exchange->http->bytes_received += size;
+    exchange->handlers.on_body(exchange->user, bytes, size);
+    return !exchange->gone;
+}
+
+bool http_exchange_give_raw(struct http_exchange *exchange, const uint8_t *bytes, size_t size)
+{
+    if (!exchange->is_chunked)
+        return give_body(exchange, bytes, size);
+    const uint8_t *end = bytes + size;
+    const uint8_t *data;
+    size_t data_size;
+    int outcome;
+    while ((outcome = chunked_next(&exchange->chunked, &bytes, end, &data, &data_size)) == CHUNKED_DATA)
+        if (!give_body(exchange, data, data_size))
+            return false;
+    if (outcome == CHUNKED_BAD) {
+        struct http_end bad;
+        http_failure_malformed(exchange, &bad);
+        finish(exchange, &bad);
+    } else if (outcome == CHUNKED_END && exchange->place.park) { /* else libcurl will tell */
+        http_exchange_done(exchange, CURLE_OK);
+    }
+    return !exchange->gone;
+}
+
+size_t http_exchange_on_header(char *bytes, size_t size, size_t count, void *user)
+{
+    struct http_exchange *exchange = user;
+    (void)size; /* always 1 */
+    if (exchange->gone || count > HTTP_HEAD_SIZE_MAX - exchange->head_size)
+        return CURL_WRITEFUNC_ERROR;
+    exchange->head_size += (uint32_t)count;
+    if (!exchange->opening || !http_head_feed(&exchange->opening->head, bytes, count))
+        return count; /* of trailers nothing is wanted */
+    return give_head(exchange) ? count : CURL_WRITEFUNC_ERROR;
+}
+
+size_t http_exchange_on_body(char *bytes, size_t size, size_t count, void *user)
+{
+    struct http_exchange *exchange = user;
+    (void)size; /* always 1 */
+    if (exchange->gone || !http_exchange_give_raw(exchange, (const uint8_t *)bytes, count))
+        return CURL_WRITEFUNC_ERROR;
+    return count;
+}

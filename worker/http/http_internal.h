@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the HTTP engine share, and nobody else includes:
+ *
+ *   http_exchange.c   one exchange: start, handlers, deadline, end
+ *   http_easy.c       a request as a libcurl handle: options, sockets, guard
+ *   http_failure.c    a libcurl code as a reason and a text for people
+ *   http_head.c       the head of a response, pure
+ *   http_parked.c     a stream that has left libcurl: its socket in the park
+ *   http.c            the engine: libcurl's multi handle on the loop
+ *
+ * libcurl must not be called from within its own callbacks, where handlers run, too. So starting and cancelling call
+ * nothing of the multi handle: they put the exchange on the engine's list of pending work, which is worked off after
+ * libcurl has returned, or in the loop's next turn. */
+#ifndef WORKER_HTTP_INTERNAL_H
+#define WORKER_HTTP_INTERNAL_H
+
+#include "worker/http/chunked.h"
+#include "worker/http/http.h"
+#include "worker/http/http_head.h"
+#include "worker/http/park.h"
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct http {
+    uv_loop_t *loop;
+    CURLM *multi;
+    uv_timer_t timer;              /* when libcurl wants to be called without a socket's event */
+    uv_idle_t idle;                /* active while there is pending work */
+    struct http_exchange *pending; /* to be added to, or removed from, the multi handle; in order */
+    struct http_exchange **pending_end;
+    const char *ca_file;   /* the system's, or NULL: as libcurl was built */
+    size_t in_flight;      /* exchanges in the multi handle */
+    size_t most_in_flight; /* since there were none */
+    struct park *park;
+    bool parks; /* streams leave libcurl where they can */
+    uint64_t bytes_received;
+    long last_version; /* libcurl's number; 0: no response yet */
+};
+
+/* What is needed only until the final head is in: a held stream is without it. */
+struct http_opening {
+    struct http_head_reader head;
+    char tls_error[CURL_ERROR_SIZE]; /* libcurl's own words */
+    char forbidden[160];             /* the guard's, about the last address it refused */
+    int socket_errno;                /* why there was no socket */
+    unsigned port;                   /* that the last socket was to connect to: a proxy's, maybe */
+    bool opened;                     /* there was a socket to connect: some address was allowed */
+    bool connected;                  /* and TLS is through */
+};
+
+struct http_exchange {
+    struct http *http;
+    struct http_exchange *pending_next;
+    CURL *easy;
+    struct curl_slist *headers;
+    struct http_opening *opening;
+    struct park_place place; /* in the park: libcurl has it no more, `easy` is NULL */
+    char *origin;            /* host:port, in the park */
+    struct chunked chunked;  /* streams are decoded here, not in libcurl */
+    curl_socket_t socket;    /* that libcurl has watched; CURL_SOCKET_BAD: none */
+    int os_error;            /* in the park, at its end */
+    uv_timer_t *deadline;    /* NULL: none armed */
+    struct http_handlers handlers;
+    void *user;
+    http_guard guard;
+    const void *guard_user;
+    uint64_t headers_timeout_ms;
+    uint64_t total_timeout_ms;
+    uint64_t started_ms; /* of the loop's clock */
+    uint32_t head_size;  /* bytes of heads and trailers */
+    bool is_pending;     /* on the engine's list */
+    bool added;          /* in the multi handle */
+    bool is_stream;
+    bool is_chunked; /* a stream whose bytes come as chunks */
+    bool may_park;
+    bool leaves; /* for the park, once the engine has the time */
+    bool gone;   /* ended or cancelled: no handler runs any more, memory is freed by the engine */
+};
+
+/* --- http.c --- */
+
+/* Has the engine add the exchange, or remove and free it when it is gone. */
+void http_pend(struct http_exchange *exchange);
+
+/* --- http_exchange.c, called by the engine --- */
+
+/* libcurl is through with it. */
+void http_exchange_done(struct http_exchange *exchange, CURLcode code);
+void http_exchange_destroy(struct http_exchange *exchange);
+
+/* Until the head must be in: the time for it, or that for the whole if it is shorter; 0: none. */
+uint64_t http_exchange_head_timeout_ms(const struct http_exchange *exchange);
+
+/* --- http_easy.c --- */
+
+/* Makes exchange->easy and exchange->headers. 0, -ENOMEM or -EINVAL. */
+MUST_CHECK int http_easy_create(struct http_exchange *exchange, const struct http_request *request);
+
+/* --- http_failure.c --- */
+
+/* host:port of the URL, to be freed by the caller; NULL without memory. */
+MUST_CHECK char *http_failure_origin(const struct http_exchange *exchange);
+
+/* Says how it ended: for a code of libcurl, for a deadline of ours, and for chunks that are none. */
+void http_failure_describe(const struct http_exchange *exchange, CURLcode code, struct http_end *end);
+void http_failure_timed_out(const struct http_exchange *exchange, struct http_end *end);
+void http_failure_malformed(const struct http_exchange *exchange, struct http_end *end);
+
+/* Gives back what only libcurl needs; it is not in the multi handle. */
+void http_exchange_forget_easy(struct http_exchange *exchange);
+
+/* libcurl watches `socket` for the exchange of `easy`, or (CURL_POLL_REMOVE) no longer does. */
+void http_exchange_on_watched(CURL *easy, curl_socket_t socket, int what);
+
+/* Bytes of the body as they came. False when the exchange did not survive it. */
+bool http_exchange_give_raw(struct http_exchange *exchange, const uint8_t *bytes, size_t size);
+
+/* --- http_parked.c --- */
+
+/* Whether the response may turn out to be one for the park; and, its head being there, whether it is. */
+bool http_parked_may(const struct http *http, const struct http_request *request);
+bool http_parked_fits(const struct http_exchange *exchange, const struct http_head *head);
+
+/* Has the park read the exchange's socket, which libcurl then must not read any more. False: all is as before. */
+MUST_CHECK bool http_parked_enter(struct http_exchange *exchange);
+
+/* --- libcurl's callbacks for one exchange, in http_exchange.c --- */
+size_t http_exchange_on_header(char *bytes, size_t size, size_t count, void *user);
+size_t http_exchange_on_body(char *bytes, size_t size, size_t count, void *user);
+
+#endif

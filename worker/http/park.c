@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* Where held streams wait once libcurl has done its part. One epoll set of our own holds all their sockets, and the loop
+ * watches that set: a watch of the loop for each socket would be larger than all else that a stream needs.
+ *
+ * A handler may leave any place, and its user may free it at once. So what epoll has told and is not handled yet is
+ * searched for a place that leaves: no event can name one that is gone. That happens rarely, and the list is short.
+ *
+ * Each readable socket is read once a turn, as much as the buffer takes; epoll tells again of what is left, after the
+ * others have had their turn. Nothing is ever written. */
+#include "worker/http/park.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { EVENTS_MAX = 256, BUFFER_SIZE = 64 * 1024 };
+
+struct park {
+    uv_poll_t poll; /* of the set; active while a place is taken */
+    int epoll;
+    size_t taken;
+    struct epoll_event events[EVENTS_MAX]; /* of this turn; a NULL place has left */
+    int next, count;                       /* those that are to be handled yet */
+    uint8_t buffer[BUFFER_SIZE];
+};
+
+static void read_place(struct park *park, struct park_place *place)
+{
+    ssize_t got = recv(place->fd, park->buffer, BUFFER_SIZE, MSG_DONTWAIT);
+    if (got > 0)
+        place->handlers->on_bytes(place->user, park->buffer, (size_t)got);
+    else if (got == 0)
+        place->handlers->on_end(place->user, 0);
+    else if (errno != EAGAIN && errno != EINTR)
+        place->handlers->on_end(place->user, errno);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct park *park = poll->data;
+    (void)status;
+    (void)events;
+    park->count = epoll_wait(park->epoll, park->events, EVENTS_MAX, 0);
+    for (park->next = 0; park->next < park->count;) {
+        struct park_place *place = park->events[park->next++].data.ptr;
+        if (place)
+            read_place(park, place);
+    }
+}
+
+int park_create(uv_loop_t *loop, struct park **out)
+{
+    struct park *park = calloc(1, sizeof *park);
+    if (!park)
+        return -ENOMEM;
+    int result = -ENOMEM;
+    park->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (park->epoll < 0) {
+        result = -errno;
+        goto free_park;
+    }
+    result = uv_poll_init(loop, &park->poll, park->epoll);
+    if (result != 0)
+        goto close_epoll;
+    park->poll.data = park;
+    *out = park;
+    return 0;
+close_epoll:
+    close(park->epoll);
+free_park:
+    free(park);
+    return result;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct park *park = handle->data;
+    close(park->epoll);
+    free(park);
+}
+
+void park_destroy(struct park *park)
+{
+    if (!park)
+        return;
+    assert(park->taken == 0);
+    uv_close((uv_handle_t *)&park->poll, on_closed);
+}
+
+int park_enter(struct park *park, struct park_place *place, int fd, const struct park_handlers *handlers, void *user)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = place};
+    if (epoll_ctl(park->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+        return -errno;
+    *place = (struct park_place){.park = park, .handlers = handlers, .user = user, .fd = fd};
+    if (park->taken++ == 0)
+        uv_poll_start(&park->poll, UV_READABLE, on_readable);
+    return 0;
+}
+
+void park_leave(struct park_place *place)
+{
+    struct park *park = place->park;
+    if (!park)
+        return;
+    for (int i = park->next; i < park->count; i++)
+        if (park->events[i].data.ptr == place)
+            park->events[i].data.ptr = NULL;
+    epoll_ctl(park->epoll, EPOLL_CTL_DEL, place->fd, NULL);
+    close(place->fd);
+    place->park = NULL;
+    if (--park->taken == 0)
+        uv_poll_stop(&park->poll);
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/* The words of the protocol, all revisions in one place: whoever wants to know what goes over the wire reads this
+ * file. Requests are made with exactly the members that the revision asks for, because servers validate them; of what
+ * comes back only what a listener needs is read, and each member is checked for its type before it is used.
+ *
+ * A listener declares no client capabilities but the way in which it gets its tokens: whatever a server asks of a
+ * client is refused, but `ping`. */
+#include "worker/peer/mcp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define META "io.modelcontextprotocol/"
+
+static const char *const LEGACY_VERSIONS[] = {"2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"};
+
+static const char *const LIST_METHODS[KIND_COUNT] = {
+    [KIND_TOOLS] = "tools/list", [KIND_PROMPTS] = "prompts/list", [KIND_RESOURCES] = "resources/list"};
+
+static const char *const CHANGED_METHODS[KIND_COUNT] = {
+    [KIND_TOOLS] = "notifications/tools/list_changed",
+    [KIND_PROMPTS] = "notifications/prompts/list_changed",
+    [KIND_RESOURCES] = "notifications/resources/list_changed",
+};
+
+static const char *const FILTER_KEYS[KIND_COUNT] = {[KIND_TOOLS] = "toolsListChanged",
+                                                    [KIND_PROMPTS] = "promptsListChanged",
+                                                    [KIND_RESOURCES] = "resourcesListChanged"};
+
+const char *mcp_list_method(enum kind kind)
+{
+    return LIST_METHODS[kind];
+}
+
+/* --- bodies --- */
+
+/* Takes `message`, which may be NULL. */
+static char *to_text(json_t *message)
+{
+    char *text = message == NULL ? NULL : json_dumps(message, JSON_COMPACT | JSON_ENCODE_ANY);
+    json_decref(message);
+    return text;
+}
+
+/* Takes `params`; `with_params` false leaves them out. */
+static char *write_request(const json_t *id, const char *method, json_t *params)
+{
+    return to_text(json_pack("{s:s, s:o*, s:s, s:o*}", "jsonrpc", "2.0", "id", json_deep_copy(id), "method", method,
+                             "params", params));
+}
+
+static json_t *client_info(void)
+{
+    return json_pack("{s:s, s:s}", "name", "mcp-broker", "version", MCP_BROKER_VERSION);
+}
+
+static json_t *capabilities(const struct server_def *def)
+{
+    const char *auth_type = json_string_value(json_object_get(def->auth, "type"));
+    if (auth_type == NULL || strcmp(auth_type, "client_credentials") != 0)
+        return json_object();
+    return json_pack("{s:{s:{}}}", "extensions", META "oauth-client-credentials");
+}
+
+/* The envelope that each stateless request carries in its params. */
+static json_t *stateless_params(const struct server_def *def)
+{
+    return json_pack("{s:{s:s, s:o, s:o}}", "_meta", META "protocolVersion", MCP_STATELESS_VERSION, META "clientInfo",
+                     client_info(), META "clientCapabilities", capabilities(def));
+}
+
+char *mcp_discover(const json_t *id, const struct server_def *def)
+{
+    json_t *params = stateless_params(def);
+    return params == NULL ? NULL : write_request(id, "server/discover", params);
+}
+
+char *mcp_listen(const json_t *id, const struct server_def *def)
+{
+    json_t *params = stateless_params(def);
+    json_t *filter = json_object();
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        if ((def->events & (1U << kind)) != 0 && json_object_set_new(filter, FILTER_KEYS[kind], json_true()) != 0)
+            goto fail;
+    }
+    int failed = json_object_set_new(params, "notifications", filter);
+    filter = NULL;
+    if (failed == 0)
+        return write_request(id, "subscriptions/listen", params);
+fail:
+    json_decref(filter);
+    json_decref(params);
+    return NULL;
+}
+
+char *mcp_initialize(const json_t *id, const struct server_def *def)
+{
+    json_t *params = json_pack("{s:s, s:o, s:o}", "protocolVersion", MCP_SESSION_VERSION, "capabilities",
+                               capabilities(def), "clientInfo", client_info());
+    return params == NULL ? NULL : write_request(id, "initialize", params);
+}
+
+char *mcp_initialized(void)
+{
+    return write_request(NULL, "notifications/initialized", NULL);
+}
+
+char *mcp_list(const json_t *id, enum kind kind, const char *cursor, enum era era, const struct server_def *def)
+{
+    json_t *params = era == ERA_STATELESS ? stateless_params(def) : cursor != NULL ? json_object() : NULL;
+    if (params == NULL && (era == ERA_STATELESS || cursor != NULL))
+        return NULL;
+    if (cursor != NULL && json_object_set_new(params, "cursor", json_string(cursor)) != 0) {
+        json_decref(params);
+        return NULL;
+    }
+    return write_request(id, LIST_METHODS[kind], params);
+}
+
+char *mcp_cancelled(const json_t *id, const char *reason)
+{
+    json_t *params = json_pack("{s:o, s:s}", "requestId", json_deep_copy(id), "reason", reason);
+    return params == NULL ? NULL : write_request(NULL, "notifications/cancelled", params);
+}
+
+char *mcp_answer(const struct jsonrpc_message *request)
+{
+    json_t *id = json_deep_copy(request->id);
+    if (strcmp(request->method, "ping") == 0)
+        return to_text(json_pack("{s:s, s:o, s:{}}", "jsonrpc", "2.0", "id", id, "result"));
+    return to_text(json_pack("{s:s, s:o, s:{s:i, s:s}}", "jsonrpc", "2.0", "id", id, "error", "code",
+                             JSONRPC_METHOD_NOT_FOUND, "message", "Method not found"));
+}
+
+/* --- headers --- */
+
+static int add_line(struct buf *text, const char *name, const char *value)
+{
+    if (value == NULL)
+        return 0;
+    int outcome = buf_printf(text, "%s: %s", name, value);
+    return outcome != 0 ? outcome : buf_append(text, "", 1);
+}
+
+static int add_lines(struct buf *text, const struct server_def *def, const struct mcp_header_values *values)
+{
+    bool is_post = strcmp(values->http_method, "POST") == 0;
+    bool is_get = strcmp(values->http_method, "GET") == 0;
+    const struct server_pair ours[] = {
+        {"Content-Type", is_post ? "application/json" : NULL},
+        {"Accept", is_post  ? "application/json, text/event-stream"
+                   : is_get ? "text/event-stream"
+                            : NULL},
+        {"MCP-Protocol-Version", values->version},
+        {"Mcp-Session-Id", values->session_id},
+        {"Mcp-Method", values->rpc_method},
+        {"Last-Event-ID", values->last_event_id},
+    };
+    int outcome = 0;
+    for (size_t i = 0; i < def->header_count && outcome == 0; i++)
+        outcome = add_line(text, def->headers[i].name, def->headers[i].value);
+    for (size_t i = 0; i < ARRAY_LENGTH(ours) && outcome == 0; i++)
+        outcome = add_line(text, ours[i].name, ours[i].value);
+    return outcome;
+}
+
+int mcp_headers_init(struct mcp_headers *headers, const struct server_def *def, const struct mcp_header_values *values)
+{
+    struct buf text;
+    buf_init(&text, (size_t)MCP_HEADERS_MAX * 2 * SERVER_DEF_TEXT_MAX);
+    if (add_lines(&text, def, values) != 0) {
+        buf_fini(&text);
+        return -ENOMEM;
+    }
+    *headers = (struct mcp_headers){.count = 0};
+    size_t size = text.size;
+    headers->text = (char *)buf_take(&text);
+    for (size_t at = 0; at < size && headers->count < MCP_HEADERS_MAX; at += strlen(headers->text + at) + 1)
+        headers->lines[headers->count++] = headers->text + at;
+    return 0;
+}
+
+void mcp_headers_fini(struct mcp_headers *headers)
+{
+    free(headers->text);
+    *headers = (struct mcp_headers){.count = 0};
+}
+
+/* --- results --- */
+
+static bool is_legacy(const char *version)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(LEGACY_VERSIONS); i++) {
+        if (strcmp(version, LEGACY_VERSIONS[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum mcp_versions judge_versions(const json_t *versions)
+{
+    if (!json_is_array(versions))
+        return MCP_VERSIONS_UNTOLD;
+    enum mcp_versions verdict = MCP_VERSIONS_FOREIGN;
+    for (size_t i = 0; i < json_array_size(versions); i++) {
+        const char *version = json_string_value(json_array_get(versions, i));
+        if (version == NULL)
+            return MCP_VERSIONS_UNTOLD;
+        if (strcmp(version, MCP_STATELESS_VERSION) == 0)
+            return MCP_VERSIONS_COMMON;
+        if (is_legacy(version))
+            verdict = MCP_VERSIONS_LEGACY;
+    }
+    return verdict;
+}
+
+/* Appends what is printable of `text`; returns where it ends. */
+static char *append_printable(char *at, const char *end, const char *text)
+{
+    for (; *text != '\0' && at < end; text++)
+        *at++ = *text >= ' ' && *text <= '~' ? *text : '?';
+    *at = '\0';
+    return at;
+}
+
+static void read_server_info(const json_t *info, char out[ROW_SERVER_INFO_SIZE])
+{
+    const char *name = json_string_value(json_object_get(info, "name"));
+    const char *version = json_string_value(json_object_get(info, "version"));
+    const char *end = out + ROW_SERVER_INFO_SIZE - 1;
+    char *at = append_printable(out, end, name != NULL ? name : "");
+    if (version != NULL && *version != '\0') {
+        at = append_printable(at, end, "/");
+        append_printable(at, end, version);
+    }
+}
+
+static void read_capabilities(const json_t *capabilities, struct mcp_hello *hello)
+{
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        const json_t *capability = json_object_get(capabilities, kind_name(kind));
+        if (!json_is_object(capability))
+            continue;
+        hello->has |= (uint8_t)(1U << kind);
+        if (json_is_true(json_object_get(capability, "listChanged")))
+            hello->advertised |= (uint8_t)(1U << kind);
+    }
+}
+
+static const json_t *meta_of(const json_t *object, const char *key)
+{
+    return json_object_get(json_object_get(object, "_meta"), key);
+}
+
+enum mcp_versions mcp_read_discover(const json_t *result, struct mcp_hello *hello)
+{
+    const json_t *capabilities = json_object_get(result, "capabilities");
+    if (!mcp_is_complete(result) || !json_is_object(capabilities))
+        return MCP_VERSIONS_UNTOLD;
+    enum mcp_versions verdict = judge_versions(json_object_get(result, "supportedVersions"));
+    if (verdict != MCP_VERSIONS_COMMON)
+        return verdict;
+    *hello = (struct mcp_hello){.version = MCP_STATELESS_VERSION};
+    const json_t *info = meta_of(result, META "serverInfo");
+    read_server_info(info != NULL ? info : json_object_get(result, "serverInfo"), hello->server_info);
+    read_capabilities(capabilities, hello);
+    return MCP_VERSIONS_COMMON;
+}
+
+enum mcp_versions mcp_read_supported(const json_t *data)
+{
+    return judge_versions(json_object_get(data, "supported"));
+}
+
+enum mcp_versions mcp_read_initialize(const json_t *result, struct mcp_hello *hello)
+{
+    const char *version = json_string_value(json_object_get(result, "protocolVersion"));
+    if (version == NULL)
+        return MCP_VERSIONS_UNTOLD;
+    if (!is_legacy(version))
+        return MCP_VERSIONS_FOREIGN;
+    *hello = (struct mcp_hello){.has = 0};
+    append_printable(hello->version, hello->version + sizeof(hello->version) - 1, version);
+    read_server_info(json_object_get(result, "serverInfo"), hello->server_info);
+    read_capabilities(json_object_get(result, "capabilities"), hello);
+    return MCP_VERSIONS_COMMON;
+}
+
+bool mcp_is_complete(const json_t *result)
+{
+    const json_t *type = json_object_get(result, "resultType");
+    return type == NULL || (json_is_string(type) && strcmp(json_string_value(type), "complete") == 0);
+}
+
+/* --- notifications --- */
+
+static bool is_notification(const struct jsonrpc_message *message, const char *method)
+{
+    return message->type == JSONRPC_NOTIFICATION && strcmp(message->method, method) == 0;
+}
+
+bool mcp_is_list_changed(const struct jsonrpc_message *message, enum kind *kind)
+{
+    for (unsigned i = 0; i < KIND_COUNT; i++) {
+        if (is_notification(message, CHANGED_METHODS[i])) {
+            *kind = (enum kind)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool mcp_is_acknowledgement(const struct jsonrpc_message *message, uint8_t *kinds)
+{
+    if (!is_notification(message, "notifications/subscriptions/acknowledged"))
+        return false;
+    const json_t *filter = json_object_get(message->params, "notifications");
+    *kinds = 0;
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        if (json_is_true(json_object_get(filter, FILTER_KEYS[kind])))
+            *kinds |= (uint8_t)(1U << kind);
+    }
+    return true;
+}
+
+bool mcp_is_cancelled(const struct jsonrpc_message *message, const json_t *id)
+{
+    return is_notification(message, "notifications/cancelled") &&
+           jsonrpc_same_id(id, json_object_get(message->params, "requestId"));
+}
+
+const json_t *mcp_subscription(const struct jsonrpc_message *message)
+{
+    return meta_of(message->params, META "subscriptionId");
+}

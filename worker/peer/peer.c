@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/* The part of a peer that all eras share: it chooses the era, limits the attempt, and turns what went wrong into one
+ * end that its owner can act on.
+ *
+ *   unknown      server/discover -> (not this era) initialize -> (refused as old servers do) GET, HTTP+SSE
+ *   with a hint  that era first; when the server is not of it, those above that have not been tried
+ *   over pipes   peer_stdio.c, which knows both eras of it
+ *
+ * Only an answer that speaks of the era moves on to the next one. An outage, missing credentials or a policy end the
+ * attempt as what they are, with the era left unknown.
+ *
+ * Texts are made of our own words, HTTP statuses and JSON-RPC codes. A server's own text is left out: it may repeat the
+ * credentials that it was sent. */
+#include "worker/peer/peer_internal.h"
+
+#include "common/duration.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint8_t bit_of(enum era era)
+{
+    return (uint8_t)(1U << era);
+}
+
+/* --- for the eras --- */
+
+uint64_t peer_attempt_ms(const struct peer *peer)
+{
+    return peer->def->timeout_ms > 0 ? peer->def->timeout_ms : peer->env->connect_timeout_ms;
+}
+
+static const void *guard_user_of(const struct peer *peer)
+{
+    bool is_runtime = peer->def->source == SOURCE_RUNTIME;
+    return is_runtime ? peer->env->guard_user_runtime : peer->env->guard_user_file;
+}
+
+struct transfer_target peer_target(const struct peer *peer)
+{
+    return (struct transfer_target){
+        .loop = peer->env->loop,
+        .http = peer->env->http,
+        .guard = peer->env->guard,
+        .guard_user = guard_user_of(peer),
+        .def = peer->def,
+        .account = peer->account,
+        .url = peer->def->url,
+    };
+}
+
+json_t *peer_new_id(struct peer *peer)
+{
+    return json_integer(++peer->last_id);
+}
+
+int peer_call(struct peer *peer, const char *method, const json_t *id, const char *body, uint64_t timeout_ms,
+              const struct call_handlers *handlers, void *user, struct call **out)
+{
+    if (peer->era->send != NULL) {
+        *out = NULL;
+        return peer->era->send(peer, body);
+    }
+    const struct transfer_target target = peer->era->target(peer);
+    const struct call_request request = {
+        .rpc_method = peer->era->names_methods ? method : NULL,
+        .id = id,
+        .body = body,
+        .headers_timeout_ms = timeout_ms > 0 ? timeout_ms : peer_attempt_ms(peer),
+        .timeout_ms = timeout_ms,
+        .resumable = peer->era->resumes && timeout_ms > 0,
+    };
+    return call_start(&target, &request, handlers, user, out);
+}
+
+void peer_greet(struct peer *peer, const struct mcp_hello *hello)
+{
+    struct peer_facts *facts = &peer->facts;
+    facts->era = peer->era->era;
+    memcpy(facts->protocol_version, hello->version, sizeof(facts->protocol_version));
+    memcpy(facts->server_info, hello->server_info, sizeof(facts->server_info));
+    facts->advertised = hello->advertised;
+    facts->has = hello->has;
+    facts->heard = hello->advertised & peer->def->events;
+}
+
+void peer_listening(struct peer *peer)
+{
+    delay_cancel(&peer->attempt);
+    peer->is_listening = true;
+    peer->handlers->on_listening(peer->user, &peer->facts);
+}
+
+void peer_on_heard(struct peer *peer)
+{
+    if (!peer->is_ended)
+        peer->handlers->on_heard(peer->user);
+}
+
+void peer_on_message(struct peer *peer, const struct jsonrpc_message *message)
+{
+    enum kind kind;
+    if (message->type == JSONRPC_REQUEST && peer->era->answers_requests)
+        peer_post(peer, mcp_answer(message));
+    else if (mcp_is_list_changed(message, &kind) && peer->is_listening && (peer->def->events & (1U << kind)) != 0)
+        peer->handlers->on_changed(peer->user, kind);
+}
+
+/* --- ends --- */
+
+static void close_all(struct peer *peer)
+{
+    delay_cancel(&peer->attempt);
+    peer_lists_cancel(peer);
+    peer_posts_cancel(peer);
+    if (peer->era != NULL)
+        peer->era->close(peer);
+    peer->era = NULL;
+}
+
+void peer_end_as(struct peer *peer, const struct peer_end *end)
+{
+    if (peer->is_ended)
+        return;
+    peer->is_ended = true;
+    peer->is_listening = false;
+    delay_cancel(&peer->attempt);
+    peer->is_unsupported = end->reason == PEER_UNSUPPORTED;
+    if (!peer->is_unsupported)
+        close_all(peer);
+    const struct peer_facts facts = peer->facts; /* they last as long as the callback, even if it closes the peer */
+    peer->handlers->on_end(peer->user, end, &facts);
+}
+
+void peer_end(struct peer *peer, enum peer_end_reason reason, const char *format, ...)
+{
+    struct peer_end end = {.reason = reason};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(end.text, sizeof(end.text), format, arguments);
+    va_end(arguments);
+    peer_end_as(peer, &end);
+}
+
+void peer_check(struct peer *peer, const char *what, int result)
+{
+    if (result != 0)
+        peer_end(peer, PEER_NO_RESOURCES, "%s: %s", what, uv_strerror(result));
+}
+
+static const char *refusal_text(const struct call_reply *reply)
+{
+    if (reply->status == 401)
+        return reply->had_token ? ": it refuses the token" : ": it wants credentials";
+    if (reply->status == 403 && reply->names_host)
+        return ": it refuses this host name or address, which is a matter of its configuration";
+    if (reply->status == 403)
+        return reply->challenged || reply->had_token ? ": it wants other credentials" : ": forbidden";
+    if (reply->status >= 300 && reply->status < 400)
+        return ": a redirect, which is not followed";
+    if (reply->code == JSONRPC_HEADER_MISMATCH || reply->code == JSONRPC_MISSING_CAPABILITY)
+        return ": our request did not arrive as it was sent; a proxy may have changed its headers";
+    return "";
+}
+
+void peer_reply_text(const struct call_reply *reply, char text[ROW_ERROR_SIZE])
+{
+    char code[32] = "";
+    if (reply->code != 0)
+        snprintf(code, sizeof(code), "error %d", reply->code);
+    switch (reply->verdict) {
+    case CALL_RESULT:
+        snprintf(text, ROW_ERROR_SIZE, "not the answer of an MCP server");
+        break;
+    case CALL_ERROR:
+        snprintf(text, ROW_ERROR_SIZE, "%s%s", code[0] != '\0' ? code : "an error", refusal_text(reply));
+        break;
+    case CALL_REFUSED:
+        snprintf(text, ROW_ERROR_SIZE, "HTTP %d%s%s%s", reply->status, code[0] != '\0' ? ", " : "", code,
+                 refusal_text(reply));
+        break;
+    case CALL_FAILED:
+        snprintf(text, ROW_ERROR_SIZE, "%s",
+                 reply->denied != NULL ? reply->denied->text
+                 : reply->http != NULL ? reply->http->text
+                                       : "no answer");
+        break;
+    case CALL_BROKEN:
+        snprintf(text, ROW_ERROR_SIZE, "%s", reply->problem != NULL ? reply->problem : "no answer");
+        break;
+    }
+}
+
+struct peer_end peer_end_from(enum peer_end_reason reason, const char *what, const struct call_reply *reply)
+{
+    struct peer_end end = {.reason = reason, .retry_after_ms = reply->retry_after_ms};
+    char text[ROW_ERROR_SIZE];
+    peer_reply_text(reply, text);
+    snprintf(end.text, sizeof(end.text), "%.30s: %.*s", what, ROW_ERROR_SIZE - 40, text);
+    return end;
+}
+
+static enum peer_end_reason reason_of_failure(const struct http_end *http)
+{
+    switch (http != NULL ? http->reason : HTTP_CUT) {
+    case HTTP_FORBIDDEN:
+        return PEER_FORBIDDEN;
+    case HTTP_NO_RESOURCES:
+        return PEER_NO_RESOURCES;
+    case HTTP_TOO_LARGE:
+    case HTTP_BAD:
+        return PEER_PROTOCOL;
+    case HTTP_DONE:
+    case HTTP_CUT:
+    case HTTP_NO_RESOLVE:
+    case HTTP_NO_CONNECT:
+    case HTTP_NO_TLS:
+    case HTTP_TIMED_OUT:
+        break;
+    }
+    return PEER_UNREACHABLE;
+}
+
+static enum peer_end_reason reason_of_denial(const struct oauth_failure *denied)
+{
+    switch (denied->reason) {
+    case OAUTH_REFUSED:
+        return PEER_UNAUTHORIZED;
+    case OAUTH_FORBIDDEN:
+        return PEER_FORBIDDEN;
+    case OAUTH_NO_RESOURCES:
+        return PEER_NO_RESOURCES;
+    case OAUTH_OUTAGE:
+        break;
+    }
+    return PEER_UNREACHABLE;
+}
+
+/* Statuses of a server that is there and cannot serve just now. */
+static bool is_outage(int status)
+{
+    return status >= 500 || status == 408 || status == 425 || status == 429;
+}
+
+static bool is_redirect(int status)
+{
+    return status >= 300 && status < 400;
+}
+
+bool peer_is_beside_the_era(const struct call_reply *reply)
+{
+    if (reply->verdict == CALL_FAILED)
+        return true;
+    return reply->verdict == CALL_REFUSED && (reply->status == 401 || reply->status == 403 || reply->status == 407 ||
+                                              is_outage(reply->status) || is_redirect(reply->status));
+}
+
+void peer_fail(struct peer *peer, const char *what, const struct call_reply *reply)
+{
+    struct peer_end end = peer_end_from(PEER_PROTOCOL, what, reply);
+    if (reply->denied != NULL)
+        end.reason = reason_of_denial(reply->denied);
+    else if (reply->verdict == CALL_FAILED)
+        end.reason = reason_of_failure(reply->http);
+    else if (reply->verdict == CALL_REFUSED && (reply->status == 401 || reply->status == 403))
+        end.reason = PEER_UNAUTHORIZED;
+    else if (reply->verdict == CALL_REFUSED && is_outage(reply->status))
+        end.reason = PEER_UNREACHABLE;
+    peer_end_as(peer, &end);
+}
+
+/* --- choosing an era --- */
+
+static const struct peer_era *const ERAS[ERA_COUNT] = {
+    [ERA_STATELESS] = &PEER_STATELESS, [ERA_SESSION] = &PEER_SESSION, [ERA_SSE] = &PEER_HTTP_SSE};
+
+static const struct peer_era *const STDIO_ERAS[ERA_COUNT] = {
+    [ERA_STATELESS] = &PEER_STDIO_STATELESS, [ERA_SESSION] = &PEER_STDIO_SESSION};
+
+static int start_era(struct peer *peer, enum era era)
+{
+    peer->era = peer->def->transport == TRANSPORT_STDIO ? STDIO_ERAS[era] : ERAS[era];
+    peer->tried |= bit_of(era);
+    int result = peer->era->start(peer);
+    if (result != 0)
+        peer->era = NULL;
+    return result;
+}
+
+/* The first era to try. */
+static enum era choose_first(const struct server_def *def, enum era hint)
+{
+    if (def->transport == TRANSPORT_SSE)
+        return ERA_SSE;
+    bool is_known = hint == ERA_SESSION || (hint == ERA_SSE && def->transport == TRANSPORT_HTTP);
+    return is_known ? hint : ERA_STATELESS;
+}
+
+/* The next era to try, or ERA_UNKNOWN. Over pipes the eras change without starting anew. */
+static enum era choose_next(const struct peer *peer)
+{
+    if (peer->def->transport != TRANSPORT_HTTP)
+        return ERA_UNKNOWN;
+    if ((peer->tried & bit_of(ERA_STATELESS)) == 0)
+        return ERA_STATELESS;
+    if ((peer->tried & bit_of(ERA_SESSION)) == 0)
+        return ERA_SESSION;
+    if ((peer->tried & bit_of(ERA_SSE)) == 0 && peer->may_be_sse)
+        return ERA_SSE;
+    return ERA_UNKNOWN;
+}
+
+void peer_not_this_era(struct peer *peer, const char *what, const struct call_reply *reply)
+{
+    const struct peer_end end = peer_end_from(PEER_PROTOCOL, what, reply);
+    enum era next = choose_next(peer);
+    if (next == ERA_UNKNOWN && peer->def->transport == TRANSPORT_SSE) {
+        peer_end_as(peer, &end);
+    } else if (next == ERA_UNKNOWN) {
+        peer_end(peer, PEER_PROTOCOL, "no revision of MCP is spoken there; last answer: %.100s", end.text);
+    } else {
+        peer->era->close(peer);
+        peer_check(peer, "connect", start_era(peer, next));
+    }
+}
+
+static void on_attempt_over(void *user)
+{
+    struct peer *peer = user;
+    char limit[DURATION_TEXT_SIZE];
+    peer->attempt = NULL;
+    peer_end(peer, PEER_UNREACHABLE, "%s: timed out after %s", peer->step,
+             duration_format(peer_attempt_ms(peer), limit));
+}
+
+/* --- the owner's --- */
+
+int peer_start(const struct peer_env *env, const struct server_def *def, enum era hint,
+               const struct peer_handlers *handlers, void *user, struct peer **out)
+{
+    if (def->transport == TRANSPORT_STDIO && def->source != SOURCE_FILE)
+        return -ENOTSUP;
+    struct peer *peer = calloc(1, sizeof(*peer));
+    if (peer == NULL)
+        return -ENOMEM;
+    peer->env = env;
+    peer->def = def;
+    peer->handlers = handlers;
+    peer->user = user;
+    int result = delay_start(env->loop, peer_attempt_ms(peer), on_attempt_over, peer, &peer->attempt);
+    if (result == 0 && def->auth != NULL)
+        result = oauth_account_open(env->oauth, def, env->guard, guard_user_of(peer), &peer->account);
+    if (result == 0)
+        result = start_era(peer, choose_first(def, hint));
+    if (result != 0) {
+        peer_close(peer);
+        return result;
+    }
+    *out = peer;
+    return 0;
+}
+
+void peer_close(struct peer *peer)
+{
+    if (peer == NULL)
+        return;
+    close_all(peer);
+    if (peer->account != NULL)
+        oauth_account_release(peer->account);
+    free(peer);
+}

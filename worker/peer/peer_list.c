@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* Fetches lists, page by page, for every era: one fetch of a kind at a time, within a time and the catalog's bounds. A
+ * server that no longer knows its own cursor has changed its list meanwhile: the fetch begins again, once.
+ *
+ * A fetch that fails tells so and nothing else: whoever asked keeps what it had. */
+#include "worker/peer/peer_internal.h"
+
+#include "common/duration.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *const CATALOG_PROBLEMS[] = {
+    [CATALOG_MALFORMED] = "not a list of items with names",
+    [CATALOG_TOO_LARGE] = "more than 100 pages, 10000 items or 16 MiB, or a name of more than 4096 bytes",
+    [CATALOG_LOOPS] = "its cursors go round in a circle",
+    [CATALOG_NO_MEMORY] = "no memory",
+};
+
+/* Frees a listing that the peer no longer has. */
+static void destroy(struct peer_listing *listing)
+{
+    call_cancel(&listing->call);
+    delay_cancel(&listing->limit);
+    catalog_destroy(listing->catalog);
+    json_decref(listing->id);
+    free(listing);
+}
+
+void peer_lists_cancel(struct peer *peer)
+{
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        struct peer_listing *listing = peer->listings[kind];
+        peer->listings[kind] = NULL;
+        if (listing != NULL)
+            destroy(listing);
+    }
+}
+
+static void start(struct peer *peer, enum kind kind);
+static void on_limit(void *user);
+
+void peer_lists_fail(struct peer *peer, const char *error)
+{
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        struct peer_listing *listing = peer->listings[kind];
+        struct delay *at_once;
+        if (listing == NULL || delay_start(peer->env->loop, 0, on_limit, listing, &at_once) != 0)
+            continue; /* its own limit ends it */
+        delay_cancel(&listing->limit);
+        listing->limit = at_once;
+        listing->failed = error;
+    }
+}
+
+/* Tells how it ended (`error` NULL: well) after it has made way for the next. Runs a handler. */
+static void complete(struct peer_listing *listing, const char *error)
+{
+    struct peer *peer = listing->peer;
+    enum kind kind = listing->kind;
+    delay_cancel(&listing->limit);
+    peer->listings[kind] = NULL;
+    if (listing->again)
+        start(peer, kind);
+    peer->handlers->on_list(peer->user, kind, error == NULL ? listing->catalog : NULL, error);
+    destroy(listing);
+}
+
+static void on_limit(void *user)
+{
+    struct peer_listing *listing = user;
+    char limit[DURATION_TEXT_SIZE], text[64];
+    listing->limit = NULL;
+    if (listing->failed != NULL) {
+        complete(listing, listing->failed);
+        return;
+    }
+    call_cancel(&listing->call);
+    if (listing->peer->era->cancels)
+        peer_post(listing->peer, mcp_cancelled(listing->id, "timeout"));
+    snprintf(text, sizeof(text), "timed out after %s", duration_format(PEER_LIST_MS, limit));
+    complete(listing, text);
+}
+
+static const struct call_handlers CALL_HANDLERS;
+
+/* 0 or a negative errno. */
+static int ask_page(struct peer_listing *listing, const char *cursor)
+{
+    struct peer *peer = listing->peer;
+    json_decref(listing->id);
+    listing->id = peer_new_id(peer);
+    listing->paged = cursor != NULL;
+    char *body = listing->id == NULL ? NULL : mcp_list(listing->id, listing->kind, cursor, peer->era->era, peer->def);
+    if (body == NULL)
+        return -ENOMEM;
+    const json_t *id = peer->era->replies_on_stream ? NULL : listing->id;
+    int result = peer_call(peer, mcp_list_method(listing->kind), id, body, PEER_LIST_MS, &CALL_HANDLERS, listing,
+                           &listing->call);
+    free(body);
+    return result;
+}
+
+/* Begins from the first page. 0 or a negative errno. */
+static int ask_first(struct peer_listing *listing)
+{
+    catalog_destroy(listing->catalog);
+    listing->catalog = catalog_create(listing->kind);
+    return listing->catalog == NULL ? -ENOMEM : ask_page(listing, NULL);
+}
+
+static void start(struct peer *peer, enum kind kind)
+{
+    struct peer_listing *listing = calloc(1, sizeof(*listing));
+    if (listing == NULL)
+        return;
+    listing->peer = peer;
+    listing->kind = kind;
+    int result = ask_first(listing);
+    if (result != 0)
+        listing->failed = uv_strerror(result);
+    if (delay_start(peer->env->loop, result == 0 ? PEER_LIST_MS : 0, on_limit, listing, &listing->limit) != 0) {
+        destroy(listing);
+        return;
+    }
+    peer->listings[kind] = listing;
+}
+
+void peer_list(struct peer *peer, enum kind kind)
+{
+    if (!peer->is_listening && !peer->is_unsupported)
+        return;
+    if (peer->listings[kind] != NULL)
+        peer->listings[kind]->again = true;
+    else
+        start(peer, kind);
+}
+
+/* Adds a page and goes on to the next one. Runs a handler. */
+static void add_page(struct peer_listing *listing, const json_t *result)
+{
+    if (listing->peer->era->era == ERA_STATELESS && !mcp_is_complete(result)) {
+        complete(listing, "an incomplete result, which lists must not have");
+        return;
+    }
+    const char *cursor;
+    int outcome = catalog_add_page(listing->catalog, result, &cursor);
+    if (outcome != 0) {
+        complete(listing, CATALOG_PROBLEMS[outcome]);
+    } else if (cursor != NULL) {
+        int failure = ask_page(listing, cursor);
+        if (failure != 0)
+            complete(listing, uv_strerror(failure));
+    } else {
+        catalog_finish(listing->catalog);
+        complete(listing, NULL);
+    }
+}
+
+/* Runs a handler. */
+static void take_reply(struct peer_listing *listing, const struct call_reply *reply)
+{
+    if (reply->verdict == CALL_RESULT) {
+        add_page(listing, reply->result);
+        return;
+    }
+    if (reply->code == JSONRPC_INVALID_PARAMS && listing->paged && !listing->restarted) {
+        listing->restarted = true;
+        int failure = ask_first(listing);
+        if (failure != 0)
+            complete(listing, uv_strerror(failure));
+        return;
+    }
+    char text[ROW_ERROR_SIZE];
+    peer_reply_text(reply, text);
+    complete(listing, text);
+}
+
+static void on_heard(void *user)
+{
+    const struct peer_listing *listing = user;
+    peer_on_heard(listing->peer);
+}
+
+static void on_message(void *user, const struct jsonrpc_message *message)
+{
+    const struct peer_listing *listing = user;
+    peer_on_message(listing->peer, message);
+}
+
+static void on_reply(void *user, const struct call_reply *reply)
+{
+    struct peer_listing *listing = user;
+    const struct peer_era *era = listing->peer->era;
+    listing->call = NULL;
+    if (era->replies_on_stream && reply->verdict == CALL_RESULT)
+        return;
+    if (era->check_lost != NULL && era->check_lost(listing->peer, reply))
+        return;
+    take_reply(listing, reply);
+}
+
+static const struct call_handlers CALL_HANDLERS = {
+    .on_heard = on_heard, .on_message = on_message, .on_reply = on_reply};
+
+void peer_list_on_reply(struct peer *peer, const struct jsonrpc_message *message)
+{
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        struct peer_listing *listing = peer->listings[kind];
+        if (listing == NULL || !jsonrpc_same_id(listing->id, message->id))
+            continue;
+        call_cancel(&listing->call); /* it may not have been told that its POST was accepted */
+        const struct call_reply reply = call_reply_from_message(message);
+        take_reply(listing, &reply);
+        return;
+    }
+}

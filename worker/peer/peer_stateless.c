@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* 2026-07-28: no session and no handshake. One request asks what the server is (and is the probe that tells the eras
+ * apart), another, whose answer is a stream that stays open, listens.
+ *
+ *   server/discover        -> supportedVersions, capabilities
+ *   subscriptions/listen   -> event stream: acknowledged{what is honoured}, list_changed …, [result: ended gracefully]
+ *
+ * Listening begins with the acknowledgement, for what it honours; nothing honoured is nothing to listen to. Messages of
+ * other subscriptions are dropped. The stream cannot be resumed, and closing it is how a client leaves. Responses are
+ * never sent in this era, so requests of the server are passed over. */
+#include "worker/peer/peer_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct peer_stateless {
+    struct call *call; /* server/discover, then subscriptions/listen */
+    json_t *id;        /* of that request */
+    bool retried;
+};
+
+static const char DISCOVER[] = "server/discover";
+static const char LISTEN[] = "subscriptions/listen";
+
+static const struct call_handlers DISCOVER_HANDLERS, LISTEN_HANDLERS;
+
+static struct transfer_target target_of(const struct peer *peer)
+{
+    struct transfer_target target = peer_target(peer);
+    target.version = MCP_STATELESS_VERSION;
+    return target;
+}
+
+static int renew_id(struct peer *peer)
+{
+    json_decref(peer->as.stateless->id);
+    peer->as.stateless->id = peer_new_id(peer);
+    return peer->as.stateless->id == NULL ? -ENOMEM : 0;
+}
+
+static int discover(struct peer *peer)
+{
+    struct peer_stateless *stateless = peer->as.stateless;
+    int result = renew_id(peer);
+    char *body = result == 0 ? mcp_discover(stateless->id, peer->def) : NULL;
+    if (body == NULL)
+        return -ENOMEM;
+    peer->step = DISCOVER;
+    result = peer_call(peer, DISCOVER, stateless->id, body, peer_attempt_ms(peer), &DISCOVER_HANDLERS, peer,
+                       &stateless->call);
+    free(body);
+    return result;
+}
+
+static int subscribe(struct peer *peer)
+{
+    struct peer_stateless *stateless = peer->as.stateless;
+    int result = renew_id(peer);
+    char *body = result == 0 ? mcp_listen(stateless->id, peer->def) : NULL;
+    if (body == NULL)
+        return -ENOMEM;
+    peer->step = LISTEN;
+    result = peer_call(peer, LISTEN, stateless->id, body, 0, &LISTEN_HANDLERS, peer, &stateless->call);
+    free(body);
+    return result;
+}
+
+static void on_heard(void *user)
+{
+    peer_on_heard(user);
+}
+
+/* --- server/discover --- */
+
+/* What the answer says of versions is not that all is well. */
+static void on_versions(struct peer *peer, enum mcp_versions versions, const struct call_reply *reply)
+{
+    struct peer_stateless *stateless = peer->as.stateless;
+    if (versions == MCP_VERSIONS_LEGACY || versions == MCP_VERSIONS_UNTOLD) {
+        peer_not_this_era(peer, DISCOVER, reply);
+    } else if (versions == MCP_VERSIONS_FOREIGN || stateless->retried) {
+        peer_end(peer, PEER_PROTOCOL, "%s: the server speaks no revision that is known here", DISCOVER);
+    } else { /* ours is refused, and named as supported: once more */
+        stateless->retried = true;
+        peer_check(peer, DISCOVER, discover(peer));
+    }
+}
+
+static void on_discovered(void *user, const struct call_reply *reply)
+{
+    struct peer *peer = user;
+    peer->as.stateless->call = NULL;
+    if (peer_is_beside_the_era(reply)) {
+        peer_fail(peer, DISCOVER, reply);
+    } else if (reply->verdict == CALL_RESULT) {
+        struct mcp_hello hello;
+        enum mcp_versions versions = mcp_read_discover(reply->result, &hello);
+        if (versions != MCP_VERSIONS_COMMON) {
+            on_versions(peer, versions, reply);
+            return;
+        }
+        peer_greet(peer, &hello);
+        peer_check(peer, LISTEN, subscribe(peer));
+    } else if (reply->code == JSONRPC_UNSUPPORTED_VERSION) {
+        on_versions(peer, mcp_read_supported(reply->data), reply);
+    } else if (reply->code == JSONRPC_HEADER_MISMATCH || reply->code == JSONRPC_MISSING_CAPABILITY) {
+        peer_fail(peer, DISCOVER, reply);
+    } else {
+        peer_not_this_era(peer, DISCOVER, reply);
+    }
+}
+
+static const struct call_handlers DISCOVER_HANDLERS = {.on_heard = on_heard, .on_reply = on_discovered};
+
+/* --- subscriptions/listen --- */
+
+static void on_acknowledged(struct peer *peer, uint8_t kinds)
+{
+    peer->facts.heard = kinds & peer->def->events;
+    if (peer->facts.heard != 0)
+        peer_listening(peer);
+    else
+        peer_end(peer, PEER_UNSUPPORTED, "%s: the server honours none of the notifications asked for", LISTEN);
+}
+
+static void end_gracefully(struct peer *peer)
+{
+    const struct peer_end end = {.reason = PEER_STREAM_ENDED, .graceful = true, .text = "the server ended the stream"};
+    peer_end_as(peer, &end);
+}
+
+void peer_stateless_on_message(struct peer *peer, const json_t *id, const struct jsonrpc_message *message)
+{
+    uint8_t kinds;
+    if (mcp_is_cancelled(message, id)) {
+        if (peer->is_listening)
+            end_gracefully(peer);
+        else
+            peer_end(peer, PEER_UNREACHABLE, "%s: cancelled by the server", LISTEN);
+    } else if (!jsonrpc_same_id(id, mcp_subscription(message))) {
+        return;
+    } else if (!peer->is_listening && !peer->is_ended && mcp_is_acknowledgement(message, &kinds)) {
+        on_acknowledged(peer, kinds);
+    } else {
+        peer_on_message(peer, message);
+    }
+}
+
+static void on_message(void *user, const struct jsonrpc_message *message)
+{
+    struct peer *peer = user;
+    peer_stateless_on_message(peer, peer->as.stateless->id, message);
+}
+
+/* The stream was refused, or ended before it was acknowledged. */
+static void on_refused(struct peer *peer, const struct call_reply *reply)
+{
+    if (reply->verdict == CALL_RESULT && reply->is_json) {
+        peer_end(peer, PEER_UNSUPPORTED, "%s: answered at once, without a stream", LISTEN);
+        return;
+    }
+    struct peer_end end = peer_end_from(PEER_PROTOCOL, LISTEN, reply);
+    if (reply->code == JSONRPC_METHOD_NOT_FOUND || reply->code == JSONRPC_INVALID_PARAMS ||
+        (reply->verdict == CALL_REFUSED && (reply->status == 404 || reply->status == 405)))
+        end.reason = PEER_UNSUPPORTED;
+    else if (reply->code == JSONRPC_INTERNAL_ERROR) /* so says a server that has no room for one more */
+        end.reason = PEER_UNREACHABLE;
+    peer_end_as(peer, &end);
+}
+
+void peer_stateless_over(struct peer *peer, const struct call_reply *reply)
+{
+    if (!peer->is_listening && peer_is_beside_the_era(reply))
+        peer_fail(peer, LISTEN, reply);
+    else if (!peer->is_listening)
+        on_refused(peer, reply);
+    else if (reply->verdict == CALL_RESULT || reply->verdict == CALL_ERROR)
+        end_gracefully(peer);
+    else if (reply->verdict == CALL_BROKEN && reply->http != NULL)
+        peer_end(peer, PEER_STREAM_ENDED, "stream: the server closed it");
+    else
+        peer_end(peer, PEER_STREAM_ENDED, "stream: %s",
+                 reply->verdict == CALL_BROKEN ? reply->problem : reply->http->text);
+}
+
+static void on_stream_end(void *user, const struct call_reply *reply)
+{
+    struct peer *peer = user;
+    peer->as.stateless->call = NULL;
+    peer_stateless_over(peer, reply);
+}
+
+static const struct call_handlers LISTEN_HANDLERS = {
+    .on_heard = on_heard, .on_message = on_message, .on_reply = on_stream_end};
+
+/* --- the era --- */
+
+static void leave(struct peer *peer)
+{
+    struct peer_stateless *stateless = peer->as.stateless;
+    call_cancel(&stateless->call);
+    json_decref(stateless->id);
+    free(stateless);
+    peer->as.stateless = NULL;
+}
+
+static int begin(struct peer *peer)
+{
+    peer->as.stateless = calloc(1, sizeof(*peer->as.stateless));
+    if (peer->as.stateless == NULL)
+        return -ENOMEM;
+    int result = discover(peer);
+    if (result != 0)
+        leave(peer);
+    return result;
+}
+
+const struct peer_era PEER_STATELESS = {
+    .era = ERA_STATELESS, .names_methods = true, .start = begin, .target = target_of, .close = leave};

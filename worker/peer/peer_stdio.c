@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: MIT */
+/* Both eras over the pipes of a stdio server: one file, because one process is asked on one pipe what it speaks.
+ *
+ *   server/discover -> result            -> subscriptions/listen -> acknowledged -> listening        2026-07-28
+ *                   -> error, or silence -> initialize -> notifications/initialized -> listening     before
+ *                   -> exit              -> started again, and asked `initialize` only
+ *
+ * Some servers of old say nothing to a request before `initialize`, hence the silence, which has half of the attempt's
+ * time; some exit, which is borne with once in an attempt. In the old era notifications simply come; in the new one
+ * those of our subscription count. When the process ends, all has ended: starting it again is the owner's to decide.
+ *
+ * What is no message is passed over, since many programs print something; a flood of it is no server. */
+#include "worker/peer/peer_internal.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "worker/stdio/stdio_process.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum {
+    JUNK_MAX = 1000, /* lines that are no messages, in a window of time */
+    JUNK_WINDOW_MS = 10000,
+};
+
+enum phase { DISCOVERING, INITIALIZING, LISTENING, INITIALIZED };
+
+struct peer_stdio {
+    struct peer *peer; /* NULL: it has left while this was `busy` */
+    struct stdio_process *process;
+    struct delay *patience; /* until the probe must have been answered */
+    json_t *id;             /* of the request that the phase is about */
+    uint64_t junk_since_ms; /* monotonic */
+    uint64_t junk_total;
+    unsigned junk; /* since then */
+    enum phase phase;
+    bool was_probed;      /* the process of now */
+    bool has_discovered;  /* or has been asked to, in this attempt */
+    bool has_initialized; /* likewise */
+    bool retried;         /* server/discover, after an answer that it had already */
+    bool restarted;       /* the process, after an exit on the probe */
+    bool busy;            /* with a line */
+};
+
+static const char DISCOVER[] = "server/discover";
+static const char LISTEN[] = "subscriptions/listen";
+static const char INITIALIZE[] = "initialize";
+
+static const struct stdio_handlers PROCESS_HANDLERS;
+
+/* --- requests --- */
+
+static int send_line(struct peer *peer, const char *body)
+{
+    const struct peer_stdio *stdio = peer->as.stdio;
+    return stdio->process == NULL ? -EPIPE : stdio_process_write(stdio->process, body);
+}
+
+/* Begins a phase with its request. 0 or a negative errno. */
+static int ask(struct peer *peer, enum phase phase, const char *method,
+               char *(*make)(const json_t *id, const struct server_def *def))
+{
+    struct peer_stdio *stdio = peer->as.stdio;
+    json_decref(stdio->id);
+    stdio->id = peer_new_id(peer);
+    char *body = stdio->id == NULL ? NULL : make(stdio->id, peer->def);
+    if (body == NULL)
+        return -ENOMEM;
+    stdio->phase = phase;
+    peer->step = method;
+    int result = send_line(peer, body);
+    free(body);
+    return result == -EPIPE ? 0 : result; /* the process tells of that itself */
+}
+
+static int initialize(struct peer *peer)
+{
+    peer->as.stdio->has_initialized = true;
+    peer->era = &PEER_STDIO_SESSION;
+    return ask(peer, INITIALIZING, INITIALIZE, mcp_initialize);
+}
+
+static void on_patience_over(void *user)
+{
+    struct peer *peer = user;
+    peer->as.stdio->patience = NULL;
+    peer_check(peer, INITIALIZE, initialize(peer));
+}
+
+static int discover(struct peer *peer)
+{
+    struct peer_stdio *stdio = peer->as.stdio;
+    stdio->was_probed = stdio->has_discovered = true;
+    peer->era = &PEER_STDIO_STATELESS;
+    int result = ask(peer, DISCOVERING, DISCOVER, mcp_discover);
+    if (result == 0 && !stdio->has_initialized && stdio->patience == NULL)
+        result = delay_start(peer->env->loop, peer_attempt_ms(peer) / 2, on_patience_over, peer, &stdio->patience);
+    return result;
+}
+
+/* --- which era --- */
+
+static void not_stateless(struct peer *peer, const struct call_reply *reply)
+{
+    if (peer->as.stdio->has_initialized)
+        peer_not_this_era(peer, DISCOVER, reply);
+    else
+        peer_check(peer, INITIALIZE, initialize(peer));
+}
+
+/* A server that says so is of the new era, although its answer to the probe came late, or not at all. */
+static void not_session(struct peer *peer, const struct call_reply *reply)
+{
+    struct peer_stdio *stdio = peer->as.stdio;
+    bool is_stateless = reply->code == JSONRPC_UNSUPPORTED_VERSION && !stdio->retried;
+    if (stdio->has_discovered && !is_stateless) {
+        peer_not_this_era(peer, INITIALIZE, reply);
+        return;
+    }
+    stdio->retried = stdio->has_discovered;
+    peer_check(peer, DISCOVER, discover(peer));
+}
+
+/* --- server/discover, subscriptions/listen --- */
+
+/* What the answer says of versions is not that all is well. */
+static void on_versions(struct peer *peer, enum mcp_versions versions, const struct call_reply *reply)
+{
+    struct peer_stdio *stdio = peer->as.stdio;
+    if (versions == MCP_VERSIONS_LEGACY || versions == MCP_VERSIONS_UNTOLD) {
+        not_stateless(peer, reply);
+    } else if (versions == MCP_VERSIONS_FOREIGN || stdio->retried) {
+        peer_end(peer, PEER_PROTOCOL, "%s: the server speaks no revision that is known here", DISCOVER);
+    } else { /* ours is refused, and named as supported: once more */
+        stdio->retried = true;
+        peer_check(peer, DISCOVER, discover(peer));
+    }
+}
+
+static void on_discover_reply(struct peer *peer, const struct call_reply *reply)
+{
+    delay_cancel(&peer->as.stdio->patience);
+    if (reply->verdict == CALL_RESULT) {
+        struct mcp_hello hello;
+        enum mcp_versions versions = mcp_read_discover(reply->result, &hello);
+        if (versions != MCP_VERSIONS_COMMON) {
+            on_versions(peer, versions, reply);
+            return;
+        }
+        peer_greet(peer, &hello);
+        peer_check(peer, LISTEN, ask(peer, LISTENING, LISTEN, mcp_listen));
+    } else if (reply->code == JSONRPC_UNSUPPORTED_VERSION) {
+        on_versions(peer, mcp_read_supported(reply->data), reply);
+    } else if (reply->code == JSONRPC_MISSING_CAPABILITY) {
+        peer_fail(peer, DISCOVER, reply);
+    } else {
+        not_stateless(peer, reply);
+    }
+}
+
+/* --- initialize --- */
+
+static void on_greeted(struct peer *peer, const struct mcp_hello *hello)
+{
+    peer_greet(peer, hello);
+    peer_post(peer, mcp_initialized());
+    peer->as.stdio->phase = INITIALIZED;
+    peer_listening(peer);
+}
+
+static void on_initialize_reply(struct peer *peer, const struct call_reply *reply)
+{
+    struct mcp_hello hello;
+    if (reply->verdict != CALL_RESULT) {
+        not_session(peer, reply);
+        return;
+    }
+    switch (mcp_read_initialize(reply->result, &hello)) {
+    case MCP_VERSIONS_COMMON:
+        on_greeted(peer, &hello);
+        break;
+    case MCP_VERSIONS_UNTOLD:
+        not_session(peer, reply);
+        break;
+    case MCP_VERSIONS_LEGACY:
+    case MCP_VERSIONS_FOREIGN:
+        peer_end(peer, PEER_PROTOCOL, "%s: the server chose a revision that is not known here", INITIALIZE);
+        break;
+    }
+}
+
+/* --- messages --- */
+
+static void on_reply(struct peer *peer, const struct jsonrpc_message *message)
+{
+    const struct call_reply reply = call_reply_from_message(message);
+    switch (peer->as.stdio->phase) {
+    case DISCOVERING:
+        on_discover_reply(peer, &reply);
+        break;
+    case INITIALIZING:
+        on_initialize_reply(peer, &reply);
+        break;
+    case LISTENING:
+        peer_stateless_over(peer, &reply);
+        break;
+    case INITIALIZED: /* another answer to what has been answered */
+        break;
+    }
+}
+
+/* An error without an id can only be about the handshake's request while there is no other. */
+static bool is_to_phase(const struct peer *peer, const struct jsonrpc_message *message)
+{
+    if (message->type == JSONRPC_ERROR && message->id == NULL)
+        return !peer->is_listening && !peer->is_ended;
+    return jsonrpc_same_id(peer->as.stdio->id, message->id);
+}
+
+static void on_message(struct peer *peer, const struct jsonrpc_message *message)
+{
+    const struct peer_stdio *stdio = peer->as.stdio;
+    bool is_reply = message->type == JSONRPC_RESULT || message->type == JSONRPC_ERROR;
+    if (is_reply && is_to_phase(peer, message))
+        on_reply(peer, message);
+    else if (is_reply)
+        peer_list_on_reply(peer, message);
+    else if (stdio->phase == LISTENING)
+        peer_stateless_on_message(peer, stdio->id, message);
+    else if (stdio->phase == INITIALIZED)
+        peer_on_message(peer, message);
+}
+
+static void deliver(struct peer_stdio *stdio, json_t *document)
+{
+    peer_on_heard(stdio->peer);
+    for (size_t i = 0; i < jsonrpc_count(document) && stdio->peer != NULL; i++) {
+        struct jsonrpc_message message = jsonrpc_get(document, i);
+        if (message.type != JSONRPC_INVALID)
+            on_message(stdio->peer, &message);
+    }
+}
+
+static void on_junk(struct peer_stdio *stdio)
+{
+    struct peer *peer = stdio->peer;
+    uint64_t now_ms = clock_mono_ms();
+    if (stdio->junk_total++ == 0)
+        log_warn("stdio.junk", LOG_TEXT("server", peer->def->id),
+                 LOG_TEXT("remedy", "the server's standard output is for messages; let it print elsewhere"));
+    if (now_ms - stdio->junk_since_ms >= JUNK_WINDOW_MS) {
+        stdio->junk_since_ms = now_ms;
+        stdio->junk = 0;
+    }
+    if (++stdio->junk > JUNK_MAX)
+        peer_end(peer, PEER_PROTOCOL, "its standard output is not that of an MCP server");
+}
+
+/* A document of which nothing is a message is junk like any other. */
+static bool has_message(const json_t *document)
+{
+    for (size_t i = 0; i < jsonrpc_count(document); i++)
+        if (jsonrpc_get(document, i).type != JSONRPC_INVALID)
+            return true;
+    return false;
+}
+
+static void on_line(void *user, const char *line, size_t size)
+{
+    struct peer_stdio *stdio = user;
+    json_t *document = NULL;
+    if (size == 0)
+        return;
+    stdio->busy = true;
+    if (jsonrpc_parse(line, size, &document) == 0 && has_message(document))
+        deliver(stdio, document);
+    else
+        on_junk(stdio);
+    json_decref(document);
+    stdio->busy = false;
+    if (stdio->peer == NULL)
+        free(stdio);
+}
+
+/* --- the process --- */
+
+static int start_process(struct peer *peer)
+{
+    struct peer_stdio *stdio = peer->as.stdio;
+    return stdio_process_start(peer->env->loop, peer->def, &PROCESS_HANDLERS, stdio, &stdio->process);
+}
+
+static void restart(struct peer *peer)
+{
+    struct peer_stdio *stdio = peer->as.stdio;
+    stdio->restarted = true;
+    stdio->was_probed = false;
+    delay_cancel(&stdio->patience);
+    stdio_process_close(&stdio->process);
+    int result = start_process(peer);
+    if (result == 0)
+        result = initialize(peer);
+    peer_check(peer, INITIALIZE, result);
+}
+
+static enum peer_end_reason reason_of(const struct peer *peer, const struct stdio_end *end)
+{
+    switch (end->reason) {
+    case STDIO_TOO_LONG:
+        return PEER_PROTOCOL;
+    case STDIO_NO_RESOURCES:
+        return PEER_NO_RESOURCES;
+    case STDIO_NOT_STARTED:
+    case STDIO_EXITED:
+    case STDIO_BROKEN:
+        break;
+    }
+    return peer->is_listening ? PEER_STREAM_ENDED : PEER_UNREACHABLE;
+}
+
+static void on_process_end(void *user, const struct stdio_end *end)
+{
+    struct peer_stdio *stdio = user;
+    struct peer *peer = stdio->peer;
+    bool in_handshake = stdio->phase == DISCOVERING || stdio->phase == INITIALIZING;
+    if (end->reason == STDIO_EXITED && in_handshake && stdio->was_probed && !stdio->restarted) {
+        restart(peer);
+    } else if (peer->is_ended) { /* it was there for its lists only */
+        peer_lists_fail(peer, "the server has ended");
+        stdio_process_close(&stdio->process);
+    } else {
+        peer_end(peer, reason_of(peer, end), "%s", end->text);
+    }
+}
+
+static const struct stdio_handlers PROCESS_HANDLERS = {.on_line = on_line, .on_end = on_process_end};
+
+/* --- the eras --- */
+
+static void leave(struct peer *peer)
+{
+    struct peer_stdio *stdio = peer->as.stdio;
+    if (stdio->phase == LISTENING)
+        peer_post(peer, mcp_cancelled(stdio->id, "no longer wanted"));
+    if (stdio->junk_total > 0)
+        log_info("stdio.junk_total", LOG_TEXT("server", peer->def->id), LOG_U64("lines", stdio->junk_total));
+    stdio_process_close(&stdio->process);
+    delay_cancel(&stdio->patience);
+    json_decref(stdio->id);
+    peer->as.stdio = NULL;
+    stdio->peer = NULL;
+    if (!stdio->busy)
+        free(stdio);
+}
+
+static int begin(struct peer *peer, int (*first)(struct peer *peer))
+{
+    peer->as.stdio = calloc(1, sizeof(*peer->as.stdio));
+    if (peer->as.stdio == NULL)
+        return -ENOMEM;
+    peer->as.stdio->peer = peer;
+    int result = start_process(peer);
+    if (result == 0)
+        result = first(peer);
+    if (result != 0)
+        leave(peer);
+    return result;
+}
+
+static int begin_stateless(struct peer *peer)
+{
+    return begin(peer, discover);
+}
+
+static int begin_session(struct peer *peer)
+{
+    return begin(peer, initialize);
+}
+
+const struct peer_era PEER_STDIO_STATELESS = {.era = ERA_STATELESS,
+                                              .cancels = true,
+                                              .replies_on_stream = true,
+                                              .start = begin_stateless,
+                                              .send = send_line,
+                                              .close = leave};
+
+const struct peer_era PEER_STDIO_SESSION = {.era = ERA_SESSION,
+                                            .answers_requests = true,
+                                            .cancels = true,
+                                            .replies_on_stream = true,
+                                            .start = begin_session,
+                                            .send = send_line,
+                                            .close = leave};

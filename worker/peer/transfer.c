@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/* Where HTTP and SSE become JSON-RPC. Everything a peer hears goes through here: answers of `call`, and the streams of
+ * sessions and of HTTP+SSE.
+ *
+ * A transfer may be held for months, so it keeps no more than it needs: a body's buffer exists only while there is a
+ * body to collect, and of the head what `on_end` tells.
+ *
+ * Handlers may cancel the transfer that calls them. While it is `busy` with bytes it is then only marked, and freed by
+ * whoever made it busy; what loops over handlers looks at the mark after each call. */
+#include "worker/peer/transfer.h"
+
+#include "common/buf.h"
+#include "worker/http/sse.h"
+#include "worker/oauth/bearer.h"
+#include "worker/peer/mcp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct transfer {
+    struct http_exchange *exchange; /* or, with a token: */
+    struct bearer *bearer;
+    const struct transfer_handlers *handlers;
+    void *user;
+    struct buf *body;
+    struct sse sse;
+    uint64_t retry_after_ms;
+    int status;
+    bool is_event_stream, is_json, is_empty, challenged, had_token;
+    bool busy;
+    bool cancelled; /* while it was busy */
+};
+
+static void break_off(struct transfer *transfer)
+{
+    http_cancel(transfer->exchange);
+    transfer->exchange = NULL;
+    bearer_cancel(&transfer->bearer);
+}
+
+static void destroy(struct transfer *transfer)
+{
+    break_off(transfer);
+    sse_fini(&transfer->sse);
+    if (transfer->body != NULL)
+        buf_fini(transfer->body);
+    free(transfer->body);
+    free(transfer);
+}
+
+void transfer_cancel(struct transfer **transfer)
+{
+    if (*transfer == NULL)
+        return;
+    struct transfer *old = *transfer;
+    *transfer = NULL;
+    break_off(old);
+    if (old->busy)
+        old->cancelled = true;
+    else
+        destroy(old);
+}
+
+/* What is known of the end, but why. */
+static struct transfer_end end_of(const struct transfer *transfer)
+{
+    return (struct transfer_end){
+        .status = transfer->status,
+        .is_event_stream = transfer->is_event_stream,
+        .is_json = transfer->is_json,
+        .is_empty = transfer->is_empty,
+        .challenged = transfer->challenged,
+        .had_token = transfer->had_token,
+        .body = transfer->body != NULL ? buf_text(transfer->body) : "",
+        .last_event_id = sse_last_id(&transfer->sse),
+        .retry_ms = sse_retry_ms(&transfer->sse),
+        .retry_after_ms = transfer->retry_after_ms,
+    };
+}
+
+/* Tells that it is over; frees it. */
+static void finish(struct transfer *transfer, const struct http_end *http, const char *problem)
+{
+    struct transfer_end end = end_of(transfer);
+    end.http = http;
+    end.problem = problem;
+    transfer->handlers->on_end(transfer->user, &end);
+    destroy(transfer);
+}
+
+static bool is_success(const struct transfer *transfer)
+{
+    return transfer->status >= 200 && transfer->status < 300;
+}
+
+/* --- messages --- */
+
+/* Hands the messages of a document out, and frees it. */
+static void deliver(struct transfer *transfer, json_t *document)
+{
+    size_t count = transfer->handlers->on_message != NULL ? jsonrpc_count(document) : 0;
+    for (size_t i = 0; i < count && !transfer->cancelled; i++) {
+        struct jsonrpc_message message = jsonrpc_get(document, i);
+        if (message.type != JSONRPC_INVALID)
+            transfer->handlers->on_message(transfer->user, &message);
+    }
+    json_decref(document);
+}
+
+static bool on_event(void *user, const char *type, const char *data, size_t size)
+{
+    struct transfer *transfer = user;
+    json_t *document;
+    if (strcmp(type, "message") == 0) {
+        if (jsonrpc_parse(data, size, &document) == 0)
+            deliver(transfer, document);
+    } else if (transfer->handlers->on_event != NULL) {
+        transfer->handlers->on_event(transfer->user, type, data);
+    }
+    return !transfer->cancelled;
+}
+
+static const struct sse_handlers SSE_HANDLERS = {.on_event = on_event};
+
+/* The whole body is in. NULL, or what is wrong with it. */
+static const char *read_body(struct transfer *transfer)
+{
+    json_t *document;
+    if (transfer->body == NULL || !transfer->is_json)
+        return NULL;
+    if (jsonrpc_parse(transfer->body->bytes, transfer->body->size, &document) != 0)
+        return is_success(transfer) ? "the answer is no JSON, or is cut off" : NULL;
+    deliver(transfer, document);
+    return NULL;
+}
+
+/* --- the exchange --- */
+
+static void on_head(void *user, const struct http_head *head)
+{
+    struct transfer *transfer = user;
+    transfer->status = head->status;
+    transfer->is_event_stream = head->is_event_stream && is_success(transfer);
+    transfer->is_json = head->is_json;
+    transfer->challenged = head->www_authenticate[0] != '\0';
+    transfer->retry_after_ms = head->retry_after_ms;
+    if (transfer->handlers->on_head != NULL)
+        transfer->handlers->on_head(transfer->user, head);
+}
+
+/* NULL, or what is wrong. */
+static const char *collect(struct transfer *transfer, const uint8_t *bytes, size_t size)
+{
+    bool wanted = is_success(transfer);
+    if (wanted && !transfer->is_json)
+        return NULL;
+    if (transfer->body == NULL) {
+        transfer->body = malloc(sizeof(*transfer->body));
+        if (transfer->body == NULL)
+            return "no memory";
+        buf_init(transfer->body, wanted ? TRANSFER_BODY_MAX : TRANSFER_REFUSAL_MAX);
+    }
+    size_t room = transfer->body->max - transfer->body->size;
+    if (!wanted && size > room)
+        size = room;
+    int outcome = buf_append(transfer->body, bytes, size);
+    return outcome == 0 ? NULL : outcome == BUF_FULL ? "the answer is larger than 16 MiB" : "no memory";
+}
+
+static const char *feed(struct transfer *transfer, const uint8_t *bytes, size_t size)
+{
+    switch (sse_feed(&transfer->sse, bytes, size, &SSE_HANDLERS, transfer)) {
+    case SSE_TOO_LARGE:
+        return "an event is larger than 4 MiB";
+    case SSE_NO_MEMORY:
+        return "no memory";
+    default: /* all is well, or it was cancelled */
+        return NULL;
+    }
+}
+
+static void on_body(void *user, const uint8_t *bytes, size_t size)
+{
+    struct transfer *transfer = user;
+    const char *problem = NULL;
+    transfer->busy = true;
+    transfer->is_empty = false;
+    if (transfer->handlers->on_heard != NULL)
+        transfer->handlers->on_heard(transfer->user);
+    if (!transfer->cancelled)
+        problem = transfer->is_event_stream ? feed(transfer, bytes, size) : collect(transfer, bytes, size);
+    transfer->busy = false;
+    if (transfer->cancelled)
+        destroy(transfer);
+    else if (problem != NULL)
+        finish(transfer, NULL, problem);
+}
+
+static void on_end(void *user, const struct http_end *end)
+{
+    struct transfer *transfer = user;
+    transfer->exchange = NULL;
+    transfer->bearer = NULL;
+    transfer->busy = true;
+    const char *problem = end->reason == HTTP_DONE ? read_body(transfer) : NULL;
+    transfer->busy = false;
+    if (transfer->cancelled)
+        destroy(transfer);
+    else
+        finish(transfer, end, problem);
+}
+
+static void on_denied(void *user, const struct oauth_failure *failure)
+{
+    struct transfer *transfer = user;
+    transfer->bearer = NULL;
+    struct transfer_end end = end_of(transfer);
+    end.denied = failure;
+    end.retry_after_ms = failure->retry_after_ms;
+    transfer->handlers->on_end(transfer->user, &end);
+    destroy(transfer);
+}
+
+static const struct bearer_handlers HANDLERS = {.http = {.on_head = on_head, .on_body = on_body, .on_end = on_end},
+                                                .on_denied = on_denied};
+
+static int start_exchange(struct transfer *transfer, const struct transfer_target *target,
+                          const struct transfer_request *request)
+{
+    struct mcp_headers headers;
+    int result = mcp_headers_init(&headers, target->def,
+                                  &(struct mcp_header_values){.http_method = request->http_method,
+                                                              .version = target->version,
+                                                              .session_id = target->session_id,
+                                                              .rpc_method = request->rpc_method,
+                                                              .last_event_id = request->last_event_id});
+    if (result != 0)
+        return result;
+    const struct http_request http = {
+        .method = request->http_method,
+        .url = target->url,
+        .headers = headers.lines,
+        .header_count = headers.count,
+        .body = request->body,
+        .body_size = request->body != NULL ? strlen(request->body) : 0,
+        .headers_timeout_ms = request->headers_timeout_ms,
+        .total_timeout_ms = request->total_timeout_ms,
+        .close_after = request->close_after,
+        .ca_file = target->def->ca_file,
+        .proxy = target->def->proxy,
+        .guard = target->guard,
+        .guard_user = target->guard_user,
+    };
+    transfer->had_token = target->account != NULL;
+    if (target->account != NULL)
+        result = bearer_start(target->http, target->account, &http, &HANDLERS, transfer, &transfer->bearer);
+    else
+        result = http_start(target->http, &http, &HANDLERS.http, transfer, &transfer->exchange);
+    mcp_headers_fini(&headers);
+    return result;
+}
+
+int transfer_start(const struct transfer_target *target, const struct transfer_request *request,
+                   const struct transfer_handlers *handlers, void *user, struct transfer **out)
+{
+    struct transfer *transfer = calloc(1, sizeof(*transfer));
+    if (transfer == NULL)
+        return -ENOMEM;
+    transfer->handlers = handlers;
+    transfer->user = user;
+    transfer->is_empty = true;
+    sse_init(&transfer->sse, TRANSFER_EVENT_MAX);
+    int result = start_exchange(transfer, target, request);
+    if (result != 0) {
+        destroy(transfer);
+        return result;
+    }
+    *out = transfer;
+    return 0;
+}
