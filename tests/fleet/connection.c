@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One accepted socket: requests in, answers out, until one of them makes it a server's stream. A stream is this struct
- * and a socket: what is read and written goes through buffers of the process. Only a request that comes in pieces, of
+ * and a socket (and OpenSSL's part, for https): what is read and written goes through buffers of the process. Only a request that comes in pieces, of
  * at most REQUEST_SIZE_MAX bytes, is kept for a while.
  *
  * Nothing waits for room in a socket: a client that does not read loses its connection, and that is counted. */
@@ -23,16 +23,28 @@ bool connection_open(struct process *process, int fd)
         close(fd);
         return false;
     }
+    struct ssl_st *tls = process->tls ? tls_accept(process->tls, fd) : NULL;
+    if (process->tls && !tls) {
+        close(fd); /* which leaves the loop, too */
+        return false;
+    }
     process->free = connection->next;
-    *connection = (struct connection){.fd = fd};
+    *connection = (struct connection){.fd = fd, .tls = tls};
     process_count(process, SHARED_ACCEPTED);
     return true;
+}
+
+static ssize_t send_some(struct connection *connection, const void *bytes, size_t size)
+{
+    if (connection->tls)
+        return tls_send(connection->tls, bytes, size);
+    return send(connection->fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static bool write_out(struct process *process, struct connection *connection)
 {
     const struct buf *out = &process->out;
-    if (send(connection->fd, out->bytes, out->size, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)out->size)
+    if (send_some(connection, out->bytes, out->size) == (ssize_t)out->size)
         return true;
     process_count(process, SHARED_WRITE_FAILURES);
     connection_close(process, connection, CONNECTION_RESET);
@@ -44,9 +56,10 @@ void connection_close(struct process *process, struct connection *connection, en
     static const char LAST_CHUNK[] = "0\r\n\r\n";
     static const struct linger AT_ONCE = {.l_onoff = 1, .l_linger = 0};
     if (how == CONNECTION_END)
-        (void)send(connection->fd, LAST_CHUNK, sizeof(LAST_CHUNK) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)send_some(connection, LAST_CHUNK, sizeof(LAST_CHUNK) - 1);
     if (how == CONNECTION_RESET)
         (void)setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &AT_ONCE, sizeof(AT_ONCE));
+    tls_free(connection->tls, how == CONNECTION_END);
     close(connection->fd);
     free(connection->partial);
     if (connection->server) {
@@ -124,20 +137,30 @@ static bool read_requests(struct process *process, struct connection *connection
     return keep(connection, process->input + at, connection->server ? 0 : size - at);
 }
 
+/* False when there was nothing, or the connection did not survive it. */
+static bool receive(struct process *process, struct connection *connection)
+{
+    size_t had = connection->partial_size;
+    if (had > 0)
+        memcpy(process->input, connection->partial, had);
+    char *into = process->input + had;
+    ssize_t got = connection->tls ? tls_receive(connection->tls, into, REQUEST_SIZE_MAX)
+                                  : recv(connection->fd, into, REQUEST_SIZE_MAX, MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    bool lives = got > 0 && (connection->server || read_requests(process, connection, had + (size_t)got));
+    if (!lives && connection->fd >= 0)
+        connection_close(process, connection, CONNECTION_DROP);
+    return lives;
+}
+
 void connection_on_readable(struct process *process, struct connection *connection)
 {
     if (connection->fd < 0) /* closed earlier in this turn */
         return;
-    size_t had = connection->partial_size;
-    if (had > 0)
-        memcpy(process->input, connection->partial, had);
-    ssize_t got = recv(connection->fd, process->input + had, REQUEST_SIZE_MAX, MSG_DONTWAIT);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (got <= 0)
-        connection_close(process, connection, CONNECTION_DROP);
-    else if (!connection->server && !read_requests(process, connection, had + (size_t)got) && connection->fd >= 0)
-        connection_close(process, connection, CONNECTION_DROP);
+    /* OpenSSL may have read more records than it gave: the socket alone does not tell */
+    while (receive(process, connection) && connection->tls)
+        ;
 }
 
 void connection_notify(struct process *process, struct simulated *server)

@@ -5,6 +5,7 @@
 #include "tests/fleet/control.h"
 #include "tests/fleet/options.h"
 #include "tests/fleet/process.h"
+#include "tests/fleet/tls.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -21,12 +22,19 @@ static int fail(const char *what, int result)
     return EXIT_FAILURE;
 }
 
+/* What all processes have in common. */
+struct site {
+    const struct options *options;
+    struct shared *shared;
+    struct ssl_ctx_st *tls; /* NULL: http */
+};
+
 /* Once it listens it says so with a byte, as if it had obeyed a command. */
-static int run_process(const struct options *options, uint32_t index, struct shared *shared, int commands)
+static int run_process(const struct site *site, uint32_t index, int commands)
 {
     struct process *process;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    int result = process_create(options, index, shared, &process);
+    int result = process_create(site->options, index, site->shared, site->tls, &process);
     if (result != 0)
         return fail("cannot listen", result);
     if (send(commands, "", 1, MSG_NOSIGNAL) != 1)
@@ -35,7 +43,7 @@ static int run_process(const struct options *options, uint32_t index, struct sha
     return result == 0 ? EXIT_SUCCESS : fail("cannot go on", result);
 }
 
-static int start_process(const struct options *options, uint32_t index, struct shared *shared, int *out)
+static int start_process(const struct site *site, uint32_t index, int *out)
 {
     int ends[2];
     char ready;
@@ -46,7 +54,7 @@ static int start_process(const struct options *options, uint32_t index, struct s
         return EXIT_FAILURE;
     if (pid == 0) {
         close(ends[0]);
-        _exit(run_process(options, index, shared, ends[1]));
+        _exit(run_process(site, index, ends[1]));
     }
     close(ends[1]);
     *out = ends[0];
@@ -56,26 +64,30 @@ static int start_process(const struct options *options, uint32_t index, struct s
 int main(int argc, char *argv[])
 {
     struct options options;
-    struct shared *shared;
+    struct site site = {.options = &options};
     static int processes[SHARED_PROCESSES_MAX];
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes with write(2) */
     int result = options_read(argc, argv, &options);
     if (result != 0)
         return result;
     result = options_write_servers(&options);
     if (result != 0)
         return fail(options.servers_file, result);
-    result = shared_create(options.shared_file, options.servers, &shared);
+    result = shared_create(options.shared_file, options.servers, &site.shared);
     if (result != 0)
         return fail("no shared memory", result);
+    result = options.tls_file ? tls_create(options.tls_file, &site.tls) : 0;
+    if (result != 0)
+        return fail(options.tls_file, result);
     int listener = control_listen(&options.control);
     if (listener < 0)
         return fail("no control port", listener);
     for (uint32_t i = 0; i < options.processes; i++)
-        if (start_process(&options, i, shared, &processes[i]) != 0)
+        if (start_process(&site, i, &processes[i]) != 0)
             return EXIT_FAILURE;
     printf("{\"control\":%u,\"processes\":%" PRIu32 ",\"port\":%u,\"servers\":%" PRIu32 "}\n",
            (unsigned)options.control, options.processes, (unsigned)options.port, options.servers);
     fflush(stdout);
-    result = control_run(listener, &options, shared, processes);
+    result = control_run(listener, &options, site.shared, processes);
     return result == 0 ? EXIT_SUCCESS : fail("a process of the fleet has died", result);
 }

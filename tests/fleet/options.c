@@ -2,10 +2,11 @@
 /* Reads the command line, and works out what follows from it: how many processes are needed under the limit of open
  * files, and under which address each server is found. Each server has an address of its own within 127.0.0.0/8, as
  * servers in the wild have: neither the ephemeral ports to one address nor a client's bookkeeping by host set a limit
- * that would not be there otherwise. */
+ * that would not be there otherwise. With https they share the few that the certificate names. */
 #include "tests/fleet/options.h"
 
 #include "tests/fleet/shared.h"
+#include "tests/fleet/tls.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -30,6 +31,7 @@ static const struct option FLAGS[] = {
     {"era", required_argument, NULL, 'e'},
     {"servers-file", required_argument, NULL, 'f'},
     {"shared-file", required_argument, NULL, 's'},
+    {"tls", required_argument, NULL, 'T'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -45,6 +47,7 @@ static void help(FILE *out)
           "  --control PORT        TCP port for commands, on 127.0.0.1 (0: one that is free)\n"
           "  --processes N         (as many as the limit of open files asks for)\n"
           "  --servers-file PATH   write a servers file for the broker: server s0, s1, ...\n"
+          "  --tls PATH            https, with a certificate that is made anew and written there\n"
           "  --shared-file PATH    keep counters and times of sending in a file that others can map\n",
           out);
 }
@@ -97,6 +100,9 @@ static bool read_flag(int letter, const char *value, struct options *out)
         break;
     case 'e':
         return read_era(value, &out->era);
+    case 'T':
+        out->tls_file = value;
+        break;
     case 'f':
         out->servers_file = value;
         break;
@@ -154,13 +160,26 @@ uint32_t options_first_of(const struct options *options, uint32_t process)
     return (uint32_t)((uint64_t)options->servers * process / options->processes);
 }
 
-static void write_server(FILE *file, uint32_t number, unsigned port)
+/* Each server has an address of its own; with https one of the few that the certificate names. */
+static void write_address(FILE *file, uint32_t number, bool is_https)
 {
     enum { PER_BYTE = 250 };
-    fprintf(file,
-            "%s\n    \"s%" PRIu32 "\": {\"url\": \"http://127.%u.%u.%u:%u/s/%" PRIu32 "\", \"workspaceId\": \"w\"}",
-            number == 0 ? "" : ",", number, 1 + number / (PER_BYTE * PER_BYTE), 1 + number / PER_BYTE % PER_BYTE,
-            1 + number % PER_BYTE, port, number);
+    if (is_https)
+        fprintf(file, "127.1.1.%u", 1 + number % TLS_ADDRESSES);
+    else
+        fprintf(file, "127.%u.%u.%u", 1 + number / (PER_BYTE * PER_BYTE), 1 + number / PER_BYTE % PER_BYTE,
+                1 + number % PER_BYTE);
+}
+
+static void write_server(FILE *file, const struct options *options, uint32_t number, unsigned port)
+{
+    fprintf(file, "%s\n    \"s%" PRIu32 "\": {\"url\": \"%s://", number == 0 ? "" : ",", number,
+            options->tls_file ? "https" : "http");
+    write_address(file, number, options->tls_file != NULL);
+    fprintf(file, ":%u/s/%" PRIu32 "\", \"workspaceId\": \"w\"", port, number);
+    if (options->tls_file)
+        fprintf(file, ", \"caFile\": \"%s\"", options->tls_file);
+    fputc('}', file);
 }
 
 int options_write_servers(const struct options *options)
@@ -174,7 +193,7 @@ int options_write_servers(const struct options *options)
     for (uint32_t process = 0; process < options->processes; process++) {
         uint32_t end = options_first_of(options, process + 1);
         for (uint32_t number = options_first_of(options, process); number < end; number++)
-            write_server(file, number, (unsigned)options->port + process);
+            write_server(file, options, number, (unsigned)options->port + process);
     }
     fputs("\n}}\n", file);
     return fclose(file) == 0 ? 0 : -errno;

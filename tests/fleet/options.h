@@ -18,6 +18,7 @@ struct options {
     enum options_era era;
     const char *servers_file; /* to be written for the broker; NULL: none */
     const char *shared_file;  /* NULL: none */
+    const char *tls_file;     /* https, with the certificate written here; NULL: http */
 };
 
 /* 0, or the exit code to end with at once: what is wrong has been written. --help ends the process. */

@@ -225,13 +225,15 @@ static int open_descriptors(struct process *process, uint16_t port)
     return result != 0 ? result : watch(process, process->timer, &process->timer);
 }
 
-int process_create(const struct options *options, uint32_t index, struct shared *shared, struct process **out)
+int process_create(const struct options *options, uint32_t index, struct shared *shared, struct ssl_ctx_st *tls,
+                   struct process **out)
 {
     struct process *process = calloc(1, sizeof(*process));
     if (!process)
         return -ENOMEM;
     process->options = options;
     process->shared = shared;
+    process->tls = tls;
     process->counters = shared->counters[index];
     process->first = options_first_of(options, index);
     process->count = options_first_of(options, index + 1) - process->first;

@@ -10,10 +10,11 @@
 #include <stdint.h>
 
 struct process;
+struct ssl_ctx_st;
 
-/* Listens, and makes the servers. What is pointed at outlives it. 0 or a negative errno. */
+/* Listens, and makes the servers. `tls` NULL: http. What is pointed at outlives it. 0 or a negative errno. */
 MUST_CHECK int process_create(const struct options *options, uint32_t index, struct shared *shared,
-                              struct process **out);
+                              struct ssl_ctx_st *tls, struct process **out);
 
 /* Serves until the other end of `commands` (SOCK_SEQPACKET, one line a message, each answered with one byte once it is
  * done) is closed. 0 or a negative errno. */

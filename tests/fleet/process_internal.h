@@ -8,6 +8,7 @@
 #include "tests/fleet/command.h"
 #include "tests/fleet/process.h"
 #include "tests/fleet/simulated.h"
+#include "tests/fleet/tls.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,6 +17,7 @@
 struct connection {
     int fd; /* -1: closed; free for another once this turn of the loop is over */
     uint32_t partial_size;
+    struct ssl_st *tls;       /* NULL: http */
     char *partial;            /* of a request that has not come whole; NULL: none */
     struct simulated *server; /* whose stream it is; NULL: none yet */
     struct connection *next;  /* of the free or the closed ones */
@@ -31,6 +33,7 @@ struct campaign {
 
 struct process {
     const struct options *options;
+    struct ssl_ctx_st *tls; /* NULL: http */
     struct shared *shared;
     _Atomic uint64_t *counters;
     uint32_t first, count; /* of the servers */
