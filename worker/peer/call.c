@@ -12,7 +12,7 @@
 #include "common/clock.h"
 #include "worker/http/delay.h"
 
-#include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +68,26 @@ void call_cancel(struct call **call)
 
 /* --- the reply --- */
 
+/* Whether the text has a word that begins so: "host", "hosts", "hostname". */
+static bool has_word(const char *text, const char *start)
+{
+    for (const char *at = text; (at = strcasestr(at, start)) != NULL; at++)
+        if (at == text || !isalnum((unsigned char)at[-1]))
+            return true;
+    return false;
+}
+
+/* Servers that guard against DNS rebinding answer 403 and say why in plain words or as JSON, or 421. Web pages are not
+ * looked into: proxies make them, and sign them with the name of some host. */
+static bool names_host(const struct transfer_end *end)
+{
+    const char *body = end->body + strspn(end->body, " \t\r\n");
+    if (end->status == 421)
+        return true;
+    return end->status == 403 && !end->challenged && body[0] != '<' &&
+           (has_word(body, "host") || has_word(body, "localhost"));
+}
+
 struct call_reply call_reply_from_end(const struct transfer_end *end)
 {
     struct call_reply reply = {
@@ -84,7 +104,7 @@ struct call_reply call_reply_from_end(const struct transfer_end *end)
     bool is_success = end->status >= 200 && end->status < 300;
     if (end->status != 0 && !is_success) {
         reply.verdict = CALL_REFUSED;
-        reply.names_host = end->status == 403 && strcasestr(end->body, "host") != NULL;
+        reply.names_host = names_host(end);
     } else if (end->problem != NULL || (end->http != NULL && end->http->reason == HTTP_DONE)) {
         reply.verdict = CALL_BROKEN;
     } else {

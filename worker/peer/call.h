@@ -34,7 +34,7 @@ struct call_reply {
     bool is_json;           /* it came as a JSON body, not on a stream */
     bool challenged;        /* WWW-Authenticate */
     bool had_token;         /* a bearer token was sent */
-    bool names_host;        /* a 403 whose body speaks of hosts: it is about our address, not about credentials */
+    bool names_host;        /* it refuses the name it was called by, which is about our URL, not about credentials */
     uint64_t retry_after_ms;
     const struct http_end *http;
     const struct oauth_failure *denied; /* CALL_FAILED: there was no token to be had; NULL: not so */

@@ -155,8 +155,8 @@ static const char *refusal_text(const struct call_reply *reply)
 {
     if (reply->status == 401)
         return reply->had_token ? ": it refuses the token" : ": it wants credentials";
-    if (reply->status == 403 && reply->names_host)
-        return ": it refuses this host name or address, which is a matter of its configuration";
+    if (reply->names_host)
+        return ": it refuses the host in our URL; use the name it allows, or let it allow this one";
     if (reply->status == 403)
         return reply->challenged || reply->had_token ? ": it wants other credentials" : ": forbidden";
     if (reply->status >= 300 && reply->status < 400)
@@ -254,8 +254,9 @@ bool peer_is_beside_the_era(const struct call_reply *reply)
 {
     if (reply->verdict == CALL_FAILED)
         return true;
-    return reply->verdict == CALL_REFUSED && (reply->status == 401 || reply->status == 403 || reply->status == 407 ||
-                                              is_outage(reply->status) || is_redirect(reply->status));
+    return reply->verdict == CALL_REFUSED &&
+           (reply->status == 401 || reply->status == 403 || reply->status == 407 || reply->names_host ||
+            is_outage(reply->status) || is_redirect(reply->status));
 }
 
 void peer_fail(struct peer *peer, const char *what, const struct call_reply *reply)
@@ -265,6 +266,8 @@ void peer_fail(struct peer *peer, const char *what, const struct call_reply *rep
         end.reason = reason_of_denial(reply->denied);
     else if (reply->verdict == CALL_FAILED)
         end.reason = reason_of_failure(reply->http);
+    else if (reply->names_host)
+        end.reason = PEER_FORBIDDEN;
     else if (reply->verdict == CALL_REFUSED && (reply->status == 401 || reply->status == 403))
         end.reason = PEER_UNAUTHORIZED;
     else if (reply->verdict == CALL_REFUSED && is_outage(reply->status))

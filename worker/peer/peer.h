@@ -54,7 +54,7 @@ enum peer_end_reason {
     PEER_SESSION_LOST, /* the server forgot us: start anew at once */
     PEER_UNSUPPORTED,  /* it works, and offers nothing to listen to */
     PEER_UNAUTHORIZED, /* 401/403 without means to answer it */
-    PEER_FORBIDDEN,    /* by policy */
+    PEER_FORBIDDEN,    /* by our policy, or the server refuses the name in our URL: the configuration must change */
     PEER_PROTOCOL,     /* it is no MCP server, or breaks the protocol */
     PEER_NO_RESOURCES, /* ours: memory, descriptors */
 };

@@ -9,6 +9,11 @@ const redirect = (status) => ({
   on: always((x) => x.send(status, { Location: elsewhere.url })),
   state: 'failed', error: /redirect, which is not followed/, asked: { 'server/discover': tries, initialize: 0 },
 });
+/** Nothing but another URL, or another configuration of the server, mends that. */
+const wrongHost = (step) => ({
+  on: always(step),
+  state: 'refused', error: /HTTP 4\d\d.*: it refuses the host in our URL/, asked: { 'server/discover': 1, initialize: 0 },
+});
 
 export default {
   '401': {
@@ -19,9 +24,24 @@ export default {
     on: always((x) => x.send(403)),
     state: 'unauthorized', error: /HTTP 403: forbidden/, asked: { 'server/discover': 1, initialize: 0 },
   },
-  '403 for the name that the server was called by': {
-    on: always((x) => x.send(403, { 'Content-Type': 'text/plain' }, 'Access is only allowed at localhost')),
-    error: /refuses this host name or address/, state: 'unauthorized', asked: { 'server/discover': 1, initialize: 0 },
+  '403 for the host that the URL names, in plain words': wrongHost((x) => x.send(403, {}, 'Access is only allowed at localhost')),
+  '403 for the host that the URL names, as JSON': wrongHost((x) => x.error(-32000, { status: 403, message: 'Invalid Host: 127.0.0.1' })),
+  '421 for the host that the URL names': wrongHost((x) => x.send(421, {}, 'Invalid Host header')),
+  '403 for the host, to the stream alone': {
+    on: { GET: (x) => x.send(403, {}, 'Invalid Host header') },
+    state: 'refused', error: /GET: HTTP 403: it refuses the host in our URL/, asked: { initialize: 1, GET: 1, DELETE: 1 },
+  },
+  '403 with the page of a proxy, which names a host': {
+    on: always((x) => x.send(403, { 'Content-Type': 'text/html' }, '<h1>Forbidden</h1> Apache at localhost Port 80')),
+    state: 'unauthorized', error: /HTTP 403: forbidden/, asked: { 'server/discover': 1, initialize: 0 },
+  },
+  '403 with a challenge and another word for host': {
+    on: always((x) => x.send(403, { 'WWW-Authenticate': 'Bearer' }, 'not for this host')),
+    state: 'unauthorized', error: /HTTP 403: it wants other credentials/, asked: { 'server/discover': 1, initialize: 0 },
+  },
+  '403 of a ghost': {
+    on: always((x) => x.send(403, {}, 'a ghost forbids it')),
+    state: 'unauthorized', error: /HTTP 403: forbidden/, asked: { 'server/discover': 1, initialize: 0 },
   },
   '401 to the stream': {
     on: { GET: (x) => x.send(401) },
