@@ -52,7 +52,7 @@ enum {
     X(FAILED, "failed", "the server can't be reached or speaks no MCP")                                                \
     X(UNAUTHORIZED, "unauthorized", "the server wants credentials that were not given")                                \
     X(UNSUPPORTED, "unsupported", "the server offers no change notifications")                                         \
-    X(REFUSED, "refused", "policy forbids the address or scheme, or the server the host name")                                                      \
+    X(REFUSED, "refused", "policy forbids the address or scheme, or the server the host name")                         \
     X(TIMED_OUT, "timed_out", "no verdict within the time given; the broker goes on trying")                           \
     X(INTERNAL, "internal", "the broker could not do it: storage, memory")
 

@@ -170,6 +170,7 @@ static void look(struct probe *probe)
     if (probe->report.closed_ms == 0)
         probe->report.closed_ms = clock_mono_ms();
     probe->report.http_version = http_last_version(probe->http);
+    probe->report.tls = http_last_tls(probe->http);
     delay_cancel(&probe->wait);
     peer_close(probe->peer);
     while (peer_farewells() > 0)

@@ -8,8 +8,6 @@
 
 #include "common/event.h"
 
-#include <strings.h>
-
 enum { ORIGIN_SIZE = 512 };
 
 bool probe_report_is_good(const struct probe_report *report)
@@ -109,17 +107,25 @@ static bool merge(json_t *object, json_t *part)
     return result == 0;
 }
 
+static json_t *tls_part(const struct http_last_tls *tls)
+{
+    static const char *const words[] = {[HTTP_TLS_NONE] = "",
+                                        [HTTP_TLS_VERIFIED] = "verified",
+                                        [HTTP_TLS_UNVERIFIED] = "not verified",
+                                        [HTTP_TLS_FAILED] = "failed"};
+    return json_pack("{s:o, s:o, s:o}", "tls", text_or_null(words[tls->tls]), "tlsVersion", text_or_null(tls->version),
+                     "tlsCipher", text_or_null(tls->cipher));
+}
+
 static json_t *server_part(const struct probe_report *report, const struct server_def *def)
 {
     char origin[ORIGIN_SIZE];
-    bool answered = report->http_version[0] != '\0';
-    bool tls = answered && def->url && strncasecmp(def->url, "https:", 6) == 0; /* unverified, nothing is answered */
+    bool answered = report->http_version[0] != '\0' || report->tls.tls != HTTP_TLS_NONE;
     enum era era = is_greeted(report) ? report->facts.era : ERA_UNKNOWN;
-    return json_pack("{s:s, s:s, s:b, s:o, s:o, s:s, s:o, s:o, s:o}", "origin",
+    return json_pack("{s:s, s:s, s:b, s:o, s:s, s:o, s:o, s:o}", "origin",
                      server_def_origin(def, origin, sizeof(origin)), "transport", transport_name(def->transport),
-                     "reachable", (int)(answered || report->heard), "http", text_or_null(report->http_version), "tls",
-                     text_or_null(tls ? "verified" : ""), "era", era_name(era), "protocolVersion",
-                     text_or_null(report->facts.protocol_version), "serverInfo",
+                     "reachable", (int)(answered || report->heard), "http", text_or_null(report->http_version), "era",
+                     era_name(era), "protocolVersion", text_or_null(report->facts.protocol_version), "serverInfo",
                      text_or_null(report->facts.server_info), "capabilities", capabilities_of(report));
 }
 
@@ -144,6 +150,7 @@ json_t *probe_report_view(const struct probe_report *report, const struct server
 {
     json_t *view = json_object();
     bool made = merge(view, server_part(report, def));
+    made = merge(view, tls_part(&report->tls)) && made;
     made = merge(view, lists_part(report)) && made;
     made = merge(view, state_part(report, def)) && made;
     if (made)

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* What a probe has found, and its JSON: fields named as in common/row_view.h where they are the same. Not known is null.
  *
- *   origin transport reachable http tls era protocolVersion serverInfo
+ *   origin transport era protocolVersion serverInfo
+ *   reachable      it has answered, or said anything (also: that it has no TLS, or a certificate that is not trusted)
+ *   http           what the last response came in, as "HTTP/2"
+ *   tls            "verified", "not verified" (the certificate is not trusted, or another's), "failed"
+ *   tlsVersion tlsCipher   as "TLSv1.3", "TLS_AES_256_GCM_SHA384"
  *   capabilities   {"tools": {"listChanged": true}, …}: lists that the server has, and what it advertises
  *   events heard   lists that are watched; those of them that the server will tell about, as far as can be known
  *   toolCount toolsHash promptCount promptsHash resourceCount resourcesHash
@@ -13,6 +17,7 @@
 #include "common/compiler.h"
 #include "common/names.h"
 #include "common/server_def.h"
+#include "worker/http/http.h"
 #include "worker/peer/catalog.h"
 #include "worker/peer/peer.h"
 
@@ -32,6 +37,7 @@ struct probe_report {
     char error[ROW_ERROR_SIZE];
     bool heard;               /* bytes came */
     const char *http_version; /* of the last response; "": there was none */
+    struct http_last_tls tls;
     struct peer_facts facts;
     struct probe_list lists[KIND_COUNT];
     uint64_t started_ms, opened_ms, closed_ms; /* monotonic; opened 0: there was no stream */

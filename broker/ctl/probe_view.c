@@ -41,18 +41,45 @@ static const char *duration_of(const json_t *object, const char *key, char words
     return duration_words(ms > 0 ? (uint64_t)ms : 0, words);
 }
 
+/* A program is not reached but heard. */
+static const char *reached(const json_t *report)
+{
+    bool reachable = json_is_true(json_object_get(report, "reachable"));
+
+    if (strcmp(text_of(report, "transport"), transport_name(TRANSPORT_STDIO)) == 0)
+        return reachable ? "answers" : "has said nothing";
+    return reachable ? "reachable" : "not reachable";
+}
+
+static void write_tls(FILE *out, const json_t *report)
+{
+    static const char *const agreed[] = {"tlsVersion", "tlsCipher"};
+
+    if (text_of(report, "tls")[0] == '\0')
+        return;
+    fputs(", TLS ", out);
+    format_text(out, text_of(report, "tls"));
+    for (size_t i = 0; i < ARRAY_LENGTH(agreed); i++) {
+        if (text_of(report, agreed[i])[0] == '\0')
+            continue;
+        fputs(i == 0 ? ": " : " with ", out);
+        format_text(out, text_of(report, agreed[i]));
+    }
+}
+
 static void write_server(FILE *out, const json_t *report)
 {
     const char *version = text_of(report, "protocolVersion");
 
     write_label(out, "server");
     format_text(out, text_of(report, "origin"));
-    fprintf(out, ", %s", json_is_true(json_object_get(report, "reachable")) ? "reachable" : "not reachable");
+    fprintf(out, ", %s", reached(report));
     if (text_of(report, "http")[0] != '\0') {
         fputs(", ", out);
         format_text(out, text_of(report, "http"));
     }
-    fprintf(out, "%s\n", text_of(report, "tls")[0] != '\0' ? ", TLS verified" : "");
+    write_tls(out, report);
+    fputc('\n', out);
     if (version[0] == '\0')
         return;
     write_label(out, "era");

@@ -69,13 +69,22 @@ test('TLS: certificates are verified, and what is wrong with one is told', async
       assert.ok(server.requests.every(({ headers }) => headers[':path'] === '/mcp'));
     });
   }
-  await t.test('a probe tells of both', async () => {
-    const { code, stdout, stderr } = await run(join(bin, 'mcp-brokerctl'), ['--json', 'probe', '-', '--wait', '0s'], {
-      input: JSON.stringify({ url: fast.url, caFile }),
-    });
-    assert.equal(code, 0, stderr);
-    const { http, tls } = JSON.parse(stdout);
-    assert.deepEqual([http, tls], ['HTTP/2', 'verified']);
+  const found = async (definition) => {
+    const { stdout } = await run(join(bin, 'mcp-brokerctl'), ['--json', 'probe', '-', '--wait', '0s'], { input: JSON.stringify(definition) });
+    const { reachable, http, tls, tlsVersion, tlsCipher } = JSON.parse(stdout);
+    return [reachable, http, tls, tlsVersion, tlsCipher];
+  };
+  await t.test('a probe tells of both, and what was agreed upon', async () => {
+    const old = await startTls({}, (keys) => overTls({ ...keys, maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' }));
+    assert.deepEqual(await found({ url: fast.url, caFile }), [true, 'HTTP/2', 'verified', 'TLSv1.3', 'TLS_AES_256_GCM_SHA384']);
+    assert.deepEqual(await found({ url: old.url, caFile }), [true, 'HTTP/1.1', 'verified', 'TLSv1.2', 'ECDHE-ECDSA-AES128-GCM-SHA256']);
+  });
+  await t.test('a probe tells TLS that was not verified from TLS that failed, and from none', async () => {
+    for (const url of [good.url, other.url, expired.url]) {
+      assert.deepEqual(await found({ url }), [true, null, 'not verified', null, null], url);
+    }
+    assert.deepEqual(await found({ url: noTls.url.replace('http:', 'https:') }), [true, null, 'failed', null, null]);
+    assert.deepEqual(await found({ url: 'https://127.0.0.1:1/mcp' }), [false, null, null, null, null]);
   });
 });
 

@@ -6,18 +6,18 @@ import { startAuthorizationServer } from './lib/authorization.mjs';
 import { bin, reports, startBroker } from './lib/broker.mjs';
 import { startHostileServer } from './lib/hostile.mjs';
 import { run, start } from './lib/process.mjs';
-import { stdioServer } from './lib/programs.mjs';
+import { stdioScript, stdioServer } from './lib/programs.mjs';
 import { startSessionServer, startStatelessServer } from './lib/servers.mjs';
 import { until } from './lib/wait.mjs';
 
 const ctl = join(bin, 'mcp-brokerctl');
 
-/** {code, found, stdout}; `input` is a definition for standard input. */
-async function probe(args, { input, expected = 0 } = {}) {
+/** What was found; `input` is a definition for standard input, `warns` what is said on standard error. */
+async function probe(args, { input, expected = 0, warns = /^$/ } = {}) {
   const text = input && JSON.stringify(input);
   const { code, stdout, stderr } = await run(ctl, ['--json', 'probe', ...(input ? ['-'] : []), ...args], { input: text });
   assert.equal(code, expected, `${stdout}${stderr}`);
-  assert.equal(stderr, '');
+  assert.match(stderr, warns);
   return JSON.parse(stdout);
 }
 
@@ -102,6 +102,16 @@ test('nobody there', async () => {
 test('a program instead of a URL', async () => {
   const found = await probe(['--wait', '0s'], { input: { command: process.execPath, args: [stdioServer] } });
   assert.deepEqual([found.state, found.transport, found.reachable, found.http, found.toolCount], ['listening', 'stdio', true, null, 1]);
+});
+
+test('a program that says something answers, whatever it says', async () => {
+  const says = (words) => ({ command: process.execPath, args: [stdioScript, ...words], timeout: 1500 });
+  const junk = await probe(['--wait', '0s'], { input: says(['flood', 'silent-on-probe']), expected: 1, warns: /stdio\.junk/ });
+  assert.deepEqual([junk.state, junk.reachable], ['backoff', true]);
+  const mute = await probe(['--wait', '0s'], { input: { command: 'sleep', args: ['60'], timeout: 500 }, expected: 1 });
+  assert.deepEqual([mute.state, mute.reachable], ['backoff', false]);
+  const words = await run(ctl, ['probe', '-', '--wait', '0s'], { input: JSON.stringify({ command: process.execPath, args: [stdioServer] }) });
+  assert.match(words.stdout, /^server +\S*node\S*, answers$/m);
 });
 
 test('options of connect, and kinds of lists', async (t) => {

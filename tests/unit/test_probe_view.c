@@ -30,14 +30,15 @@ static void test_all_that_is_known_is_told(void **unused)
 {
     (void)unused;
     expect(
-        "{\"origin\":\"https://h:1\",\"reachable\":true,\"http\":\"HTTP/2\",\"tls\":\"verified\",\"era\":\"session\","
+        "{\"origin\":\"https://h:1\",\"reachable\":true,\"http\":\"HTTP/"
+        "2\",\"tls\":\"verified\",\"tlsVersion\":\"TLSv1.3\",\"tlsCipher\":\"X\",\"era\":\"session\","
         "\"protocolVersion\":\"2025-11-25\",\"serverInfo\":\"x/1\",\"capabilities\":{\"tools\":{\"listChanged\":true},"
         "\"prompts\":{\"listChanged\":false}},\"toolCount\":2,\"toolsHash\":\"ab\",\"promptCount\":null,"
         "\"stream\":{\"openedAfterMs\":5,\"heldMs\":2000,\"resumed\":1,\"changes\":{\"tools\":3}},"
         "\"state\":\"listening\",\"lastError\":null}",
         "state         listening\n"
         "why           the stream is open and, where the era has it, acknowledged\n"
-        "server        https://h:1, reachable, HTTP/2, TLS verified\n"
+        "server        https://h:1, reachable, HTTP/2, TLS verified: TLSv1.3 with X\n"
         "era           session, revision 2025-11-25\n"
         "name          x/1\n"
         "has           tools (listChanged), prompts\n"
@@ -62,6 +63,21 @@ static void test_an_error_is_the_reason(void **unused)
            "has           no lists\n");
 }
 
+static void test_tls_that_failed_was_reached(void **unused)
+{
+    (void)unused;
+    expect("{\"origin\":\"https://h\",\"reachable\":true,\"tls\":\"not verified\",\"tlsVersion\":null}",
+           "server        https://h, reachable, TLS not verified\n");
+}
+
+static void test_a_program_is_heard(void **unused)
+{
+    (void)unused;
+    expect("{\"origin\":\"node\",\"transport\":\"stdio\",\"reachable\":true}", "server        node, answers\n");
+    expect("{\"origin\":\"node\",\"transport\":\"stdio\",\"reachable\":false}",
+           "server        node, has said nothing\n");
+}
+
 static void test_anything_may_be_missing_or_hostile(void **unused)
 {
     (void)unused;
@@ -79,8 +95,8 @@ static void test_anything_may_be_missing_or_hostile(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_that_is_known_is_told),
-        cmocka_unit_test(test_an_error_is_the_reason),
+        cmocka_unit_test(test_all_that_is_known_is_told),          cmocka_unit_test(test_an_error_is_the_reason),
+        cmocka_unit_test(test_tls_that_failed_was_reached),        cmocka_unit_test(test_a_program_is_heard),
         cmocka_unit_test(test_anything_may_be_missing_or_hostile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

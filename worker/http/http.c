@@ -225,6 +225,7 @@ int http_create(uv_loop_t *loop, struct http **out)
     http->parks = true;
     http->loop = loop;
     http->pending_end = &http->pending;
+    http->last_tls = (struct http_last_tls){.version = "", .cipher = ""};
     http->ca_file = curl_version_info(CURLVERSION_NOW)->cainfo;
     uv_timer_init(loop, &http->timer);
     uv_idle_init(loop, &http->idle);
@@ -277,6 +278,11 @@ void http_set_parking(struct http *http, bool parks)
 uint64_t http_bytes_received(const struct http *http)
 {
     return http->bytes_received;
+}
+
+struct http_last_tls http_last_tls(const struct http *http)
+{
+    return http->last_tls;
 }
 
 const char *http_last_version(const struct http *http)

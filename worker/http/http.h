@@ -104,4 +104,19 @@ uint64_t http_bytes_received(const struct http *http);
 /* In what the last response came: "HTTP/2". "" before the first one. */
 const char *http_last_version(const struct http *http);
 
+enum http_tls {
+    HTTP_TLS_NONE,       /* not asked for, or it did not come to that */
+    HTTP_TLS_VERIFIED,   /* without that nothing is sent */
+    HTTP_TLS_UNVERIFIED, /* the certificate is not trusted, or another's */
+    HTTP_TLS_FAILED,     /* what answers there speaks no TLS that is accepted here */
+};
+
+/* How TLS went the last time, with the server (or a proxy on the way). When it was verified also what was agreed upon, as
+ * "TLSv1.3" and "TLS_AES_256_GCM_SHA384"; else, and when libcurl is built with another library than OpenSSL, "". */
+struct http_last_tls {
+    enum http_tls tls;
+    const char *version, *cipher; /* literals */
+};
+struct http_last_tls http_last_tls(const struct http *http);
+
 #endif

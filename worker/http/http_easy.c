@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -214,4 +215,18 @@ int http_easy_create(struct http_exchange *exchange, const struct http_request *
     bool set = set_method(easy, request) && set_tls(easy, ca_file) && set_connection(easy, exchange, request) &&
                set_transfer(easy, exchange, request);
     return set ? 0 : -ENOMEM;
+}
+
+void http_easy_get_tls(CURL *easy, struct http_last_tls *tls)
+{
+    struct curl_tlssessioninfo *info = NULL;
+    *tls = (struct http_last_tls){.tls = HTTP_TLS_NONE, .version = "", .cipher = ""};
+    if (curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || !info || !info->internals)
+        return;
+    tls->tls = HTTP_TLS_VERIFIED;
+    if (info->backend != CURLSSLBACKEND_OPENSSL)
+        return;
+    const SSL *session = info->internals;
+    tls->version = SSL_get_version(session);
+    tls->cipher = SSL_get_cipher_name(session);
 }

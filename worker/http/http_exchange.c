@@ -164,6 +164,9 @@ void http_exchange_done(struct http_exchange *exchange, CURLcode code)
     if (exchange->gone)
         return;
     struct http_end end;
+    enum http_tls tls = http_failure_tls(code);
+    if (tls != HTTP_TLS_NONE)
+        exchange->http->last_tls = (struct http_last_tls){.tls = tls, .version = "", .cipher = ""};
     http_failure_describe(exchange, code, &end);
     finish(exchange, &end);
 }
@@ -174,6 +177,7 @@ static bool give_head(struct http_exchange *exchange)
     struct http_head head;
     http_head_get(&exchange->opening->head, clock_wall_ms(), &head);
     curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_VERSION, &exchange->http->last_version);
+    http_easy_get_tls(exchange->easy, &exchange->http->last_tls);
     deadline_go_on(exchange);
     exchange->is_chunked = exchange->is_stream && exchange->opening->head.is_chunked;
     exchange->leaves = http_parked_fits(exchange, &head);

@@ -118,6 +118,21 @@ static void describe_cut(const struct http_exchange *exchange, const char *origi
         say(end, HTTP_CUT, "connection cut by %s", origin);
 }
 
+enum http_tls http_failure_tls(CURLcode code)
+{
+    switch ((int)code) {
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_ISSUER_ERROR:
+        return HTTP_TLS_UNVERIFIED;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CIPHER:
+    case CURLE_USE_SSL_FAILED:
+        return HTTP_TLS_FAILED;
+    default:
+        return HTTP_TLS_NONE;
+    }
+}
+
 void http_failure_describe(const struct http_exchange *exchange, CURLcode code, struct http_end *end)
 {
     char origin[ORIGIN_SIZE];

@@ -38,6 +38,7 @@ struct http {
     bool parks; /* streams leave libcurl where they can */
     uint64_t bytes_received;
     long last_version; /* libcurl's number; 0: no response yet */
+    struct http_last_tls last_tls;
 };
 
 /* What is needed only until the final head is in: a held stream is without it. */
@@ -99,6 +100,9 @@ uint64_t http_exchange_head_timeout_ms(const struct http_exchange *exchange);
 /* Makes exchange->easy and exchange->headers. 0, -ENOMEM or -EINVAL. */
 MUST_CHECK int http_easy_create(struct http_exchange *exchange, const struct http_request *request);
 
+/* The TLS of the connection that a response comes on. */
+void http_easy_get_tls(CURL *easy, struct http_last_tls *tls);
+
 /* --- http_failure.c --- */
 
 /* host:port of the URL, to be freed by the caller; NULL without memory. */
@@ -107,6 +111,8 @@ MUST_CHECK char *http_failure_origin(const struct http_exchange *exchange);
 /* Says how it ended: for a code of libcurl, for a deadline of ours, and for chunks that are none. */
 void http_failure_describe(const struct http_exchange *exchange, CURLcode code, struct http_end *end);
 void http_failure_timed_out(const struct http_exchange *exchange, struct http_end *end);
+/* What that code says of TLS. */
+enum http_tls http_failure_tls(CURLcode code);
 void http_failure_malformed(const struct http_exchange *exchange, struct http_end *end);
 
 /* Gives back what only libcurl needs; it is not in the multi handle. */

@@ -234,7 +234,6 @@ static void on_message(struct peer *peer, const struct jsonrpc_message *message)
 
 static void deliver(struct peer_stdio *stdio, json_t *document)
 {
-    peer_on_heard(stdio->peer);
     for (size_t i = 0; i < jsonrpc_count(document) && stdio->peer != NULL; i++) {
         struct jsonrpc_message message = jsonrpc_get(document, i);
         if (message.type != JSONRPC_INVALID)
@@ -273,9 +272,10 @@ static void on_line(void *user, const char *line, size_t size)
     if (size == 0)
         return;
     stdio->busy = true;
-    if (jsonrpc_parse(line, size, &document) == 0 && has_message(document))
+    peer_on_heard(stdio->peer);
+    if (stdio->peer != NULL && jsonrpc_parse(line, size, &document) == 0 && has_message(document))
         deliver(stdio, document);
-    else
+    else if (stdio->peer != NULL)
         on_junk(stdio);
     json_decref(document);
     stdio->busy = false;
