@@ -1,7 +1,7 @@
 // What the broker is measured against: an in-process manager on the reference SDK, as platforms write it. A Map of clients,
 // a handler for each that publishes on Redis, and nothing else.
 //
-//   node manager.mjs SERVERS-FILE REDIS-SOCKET     connects once a line comes on stdin
+//   node manager.mjs SERVERS-FILE REDIS-SOCKET INDEX COUNT     connects its share once a line comes on stdin
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
@@ -12,7 +12,7 @@ const { StreamableHTTPClientTransport } = require('@modelcontextprotocol/sdk/cli
 const { ToolListChangedNotificationSchema } = require('@modelcontextprotocol/sdk/types.js');
 const { Redis } = require('ioredis');
 
-const [serversFile, socket] = process.argv.slice(2);
+const [serversFile, socket, index, count] = process.argv.slice(2);
 const atOnce = 64;
 const redis = new Redis({ path: socket });
 const clients = new Map();
@@ -27,7 +27,8 @@ async function connect(serverId, { url, workspaceId }) {
 }
 
 async function connectAll() {
-  const left = Object.entries(JSON.parse(readFileSync(serversFile, 'utf8')).mcpServers);
+  const servers = Object.entries(JSON.parse(readFileSync(serversFile, 'utf8')).mcpServers);
+  const left = servers.filter((_, number) => number % Number(count) === Number(index));
   let failed = 0;
   const work = async () => {
     for (let next = left.pop(); next; next = left.pop()) await connect(...next).catch(() => failed++);

@@ -1,54 +1,42 @@
 // Measures the broker and an in-process manager on the reference SDK, in turn, on the same simulated fleet and the same
-// kind of Redis, and prints one table. See README.md for what each figure is.
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+// kind of Redis, and prints a table for each size of the fleet. See README.md for what each figure is.
+import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { control, family, memoryOf, processorOf, sleep, start } from './lib.mjs';
+import { control, memoryOf, processorOf, sleep, start } from './lib.mjs';
+import { subjects } from './subjects.mjs';
+import { print } from './report.mjs';
 
 const { values: options } = parseArgs({
   options: {
     servers: { type: 'string', short: 'n', default: '1000' },
     which: { type: 'string', default: 'broker,manager' },
+    measure: { type: 'string', default: 'idle,latency,rates,storm,leave' },
     era: { type: 'string', default: 'session' },
-    workers: { type: 'string', default: String(cpus().length) },
+    https: { type: 'boolean', default: false },
+    workers: { type: 'string' },
     rounds: { type: 'string', default: '1' },
-    flags: { type: 'string', default: '' },
+    rates: { type: 'string', default: '5000,10000,20000,50000,75000,100000' },
     seconds: { type: 'string', default: '10' },
+    flags: { type: 'string', default: '' },
     bin: { type: 'string' },
   },
 });
-const count = Number(options.servers);
 const seconds = Number(options.seconds);
-const rates = [2000, 5000, 10000, 15000, 20000, 30000, 50000, 75000, 100000, 150000];
-
-/** The broker, without servers at first: {pids(), connect(), stop()}. */
-async function startBroker(site) {
-  const file = join(site.folder, 'servers.json');
-  writeFileSync(file, '{"mcpServers":{}}');
-  const broker = start(join(options.bin, 'mcp-broker'), [
-    '--workers', options.workers, '--servers', file, '--redis', `unix://${site.redis}`, '--run-dir', join(site.folder, 'run'),
-    '--state-dir', join(site.folder, 'state'), '--coalesce', '0ms', '--max-connections', '19000', '--log-level', 'warn',
-    '--log-format', 'text', ...options.flags.split(' ').filter(Boolean)]);
-  await sleep(2000);
-  return { pids: () => family(broker.pid), connect: () => renameSync(site.servers, file), stop: broker.stop };
-}
-
-async function startManager(site) {
-  const manager = start(process.execPath, [new URL('manager.mjs', import.meta.url).pathname, site.servers, site.redis]);
-  await manager.line();
-  return { pids: () => [manager.pid], connect: () => void manager.ask('connect').catch(() => {}), stop: manager.stop };
-}
-
-const subjects = { broker: startBroker, manager: startManager };
+const rates = options.rates.split(',').map(Number);
+const wants = (what) => options.measure.split(',').includes(what);
+const workersFor = (servers) => Number(options.workers ?? Math.max(cpus().length, Math.ceil(servers / 18000)));
+const tell = (...what) => process.env.MCP_BENCH_VERBOSE && console.error(...what);
 
 /** Fleet, Redis and subscriber for one subject; `close` ends them. */
-async function startSite() {
+async function startSite(servers) {
   const folder = mkdtempSync('/dev/shm/mcp-bench-');
-  const site = { folder, servers: join(folder, 'fleet.json'), redis: join(folder, 'redis.sock') };
+  const certificate = options.https ? join(folder, 'ca.pem') : undefined;
+  const site = { folder, certificate, servers: join(folder, 'fleet.json'), redis: join(folder, 'redis.sock') };
   const shared = join(folder, 'fleet.shared');
-  const fleet = start(join(options.bin, 'mcp-fleet'),
-    ['--servers', String(count), '--era', options.era, '--servers-file', site.servers, '--shared-file', shared]);
+  const fleet = start(join(options.bin, 'mcp-fleet'), ['--servers', String(servers), '--era', options.era,
+    '--servers-file', site.servers, '--shared-file', shared, ...(certificate ? ['--tls', certificate] : [])]);
   site.fleet = await control(JSON.parse(await fleet.line()).control);
   const redis = start('redis-server', ['--port', '0', '--unixsocket', site.redis, '--save', '', '--loglevel', 'warning',
     '--client-output-buffer-limit', 'pubsub 0 0 0']);
@@ -62,12 +50,16 @@ async function startSite() {
   return site;
 }
 
-/** All listening and listed: seconds since `began`. */
-async function allConnected(site, began) {
+/** Seconds from `began` until the fleet's report is as wanted; NaN when that does not come within `patience` seconds. */
+async function until(site, began, patience, isSo) {
   for (;;) {
     const now = await site.fleet.ask('report');
-    if (now.streamsOpened - now.streamsClosed >= count && now.lists >= count) return (Date.now() - began) / 1000;
-    if (Date.now() - began > 600000) throw new Error(`not all connected: ${JSON.stringify(now)}`);
+    const took = (Date.now() - began) / 1000;
+    if (isSo(now)) return took;
+    if (took > patience) {
+      tell('not so far', now);
+      return NaN;
+    }
     await sleep(20);
   }
 }
@@ -87,72 +79,81 @@ async function changes(site, perSecond, forSeconds) {
   }
   await site.fleet.ask('quiet');
   const all = await sent();
-  return { ...heard, sent: all, isWhole: heard.received >= all && all >= 0.98 * perSecond * forSeconds };
+  const got = { ...heard, sent: all, isWhole: heard.received >= all && all >= 0.98 * perSecond * forSeconds };
+  tell(perSecond, got);
+  return got;
 }
 
-/** The highest of the rates at which nothing is lost, and nothing waits: p99 under 50 ms. Two that fail are the end. */
-async function highestRate(site) {
-  let best = { rate: 0, p99: NaN };
+/** Latency at each rate, as long as nothing is lost and nothing waits: p99 under 50 ms. Two that fail are the end. */
+async function climb(site) {
+  const figures = { most: 0 };
   let failures = 0;
   for (const rate of rates) {
-    const got = await changes(site, rate, seconds / 2);
-    if (process.env.MCP_BENCH_VERBOSE) console.error(rate, got);
+    const got = await changes(site, rate, seconds);
     const holds = got.isWhole && got.p99 <= 50000;
     failures = holds ? 0 : failures + 1;
-    if (holds) best = { rate, p99: got.p99 };
+    if (holds) Object.assign(figures, { most: rate, [`p50at${rate}`]: got.p50, [`p99at${rate}`]: got.p99 });
     if (failures === 2) break;
   }
-  return best;
+  return figures;
 }
 
-async function measure(which) {
-  const site = await startSite();
-  const subject = await subjects[which](site);
+/** All streams dropped at once: how long until all are there again, and what memory has become by then. */
+async function storm(site, subject, servers, memory) {
+  const before = await site.fleet.ask('report');
+  const began = Date.now();
+  await site.fleet.ask('drop all');
+  const back = await until(site, began, 120, (now) =>
+    now.streamsOpened - now.streamsClosed >= servers && now.streamsOpened >= before.streamsOpened + servers);
+  await sleep(5000);
+  return { back, memoryAfterStorm: memory() };
+}
+
+async function measure(which, servers) {
+  const site = await startSite(servers);
+  const subject = await subjects[which](site, { bin: options.bin, flags: options.flags, servers, workers: workersFor(servers) });
   try {
     const empty = memoryOf(subject.pids());
+    const memory = () => (memoryOf(subject.pids()) - empty) / servers;
     const began = Date.now();
     subject.connect();
-    const took = await allConnected(site, began);
+    const took = await until(site, began, 900, (now) => now.streamsOpened - now.streamsClosed >= servers && now.lists >= servers);
     await sleep(5000);
-    const memory = (memoryOf(subject.pids()) - empty) / count;
-    const processor = processorOf(subject.pids());
-    await sleep(seconds * 1000);
-    const idle = ((processorOf(subject.pids()) - processor) / seconds) * 100;
-    const at1000 = await changes(site, 1000, seconds);
-    const most = await highestRate(site);
-    return { memory, connects: count / took, idle, p50: at1000.p50, p99: at1000.p99, p999: at1000.p999,
-      lost: at1000.sent - at1000.received, most: most.rate, mostP99: most.p99 };
+    const { accepted, closed, requests } = await site.fleet.ask('report');
+    const figures = { connects: servers / took, memory: memory(), sockets: (accepted - closed) / servers, requests: requests / servers };
+    tell(figures);
+    if (wants('idle')) {
+      const processor = processorOf(subject.pids());
+      await sleep(seconds * 1000);
+      figures.idle = ((processorOf(subject.pids()) - processor) / seconds) * 100;
+    }
+    if (wants('latency')) {
+      const { p50, p99, p999, sent, received } = await changes(site, 1000, seconds);
+      Object.assign(figures, { p50, p99, p999, lost: sent - received });
+    }
+    if (wants('rates')) Object.assign(figures, await climb(site), { memoryAfterEvents: memory() });
+    if (wants('storm')) Object.assign(figures, await storm(site, subject, servers, memory));
+    if (wants('leave') && subject.leave) {
+      const leaving = Date.now();
+      subject.leave();
+      await until(site, leaving, 120, (now) => now.accepted === now.closed);
+      await sleep(5000);
+      figures.memoryLeft = memory();
+    }
+    tell(figures);
+    return figures;
   } finally {
     await subject.stop();
     await site.close();
   }
 }
 
-const rows = [
-  ['memory a connection, KB', 'memory', (x) => (x / 1024).toFixed(1)],
-  ['connects a second', 'connects', (x) => x.toFixed(0)],
-  ['processor, idle, % of a core', 'idle', (x) => x.toFixed(1)],
-  ['latency at 1,000/s, p50, us', 'p50', String],
-  ['latency at 1,000/s, p99, us', 'p99', String],
-  ['latency at 1,000/s, p99.9, us', 'p999', String],
-  ['lost at 1,000/s', 'lost', String],
-  ['highest rate without loss and p99 < 50 ms, events/s', 'most', String],
-  ['p99 at that rate, us', 'mostP99', String],
-];
-
-const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
-
-/** The median, and from the lowest to the highest when there were several rounds. */
-function cell(results, key, format) {
-  const values = results.map((result) => result[key]);
-  const spread = values.length > 1 ? ` (${format(Math.min(...values))}-${format(Math.max(...values))})` : '';
-  return format(median(values)) + spread;
-}
-
 const names = options.which.split(',');
-const results = Object.fromEntries(names.map((name) => [name, []]));
-for (let round = 0; round < Number(options.rounds); round++)
-  for (const name of names) results[name].push(await measure(name));
-console.log(`${count} servers of the ${options.era} era, ${cpus().length} cores (${cpus()[0].model.trim()}), ${options.workers} workers\n`);
-console.log(`| | ${names.join(' | ')} |\n| --- |${names.map(() => ' --- |').join('')}`);
-for (const [title, key, format] of rows) console.log(`| ${title} | ${names.map((name) => cell(results[name], key, format)).join(' | ')} |`);
+for (const servers of options.servers.split(',').map(Number)) {
+  const results = Object.fromEntries(names.map((name) => [name, []]));
+  for (let round = 0; round < Number(options.rounds); round++)
+    for (const name of names) results[name].push(await measure(name, servers));
+  const processor = cpus()[0].model.trim();
+  print(`${servers} ${options.https ? 'https' : 'http'} servers of the ${options.era} era, ${workersFor(servers)} workers, ` +
+    `${options.rounds} rounds of ${seconds} s; ${cpus().length} cores (${processor}), shared with fleet, Redis and subscriber`, results, rates);
+}
