@@ -7,9 +7,9 @@
  * that says no more than 400 or 404 to a request with a session id has forgotten it, which only a new session mends.
  * 409 means that it still holds an older stream of ours: worth waiting for a little.
  *
- * A resumed stream is put to the test by a plain GET beside it. Some servers resume a stream and never send another
- * message on it (the reference SDK does with the event store of its examples). They accept that GET, which then
- * becomes the stream; one that holds the resumed stream to be the session's refuses it.
+ * A resumed stream that has stayed is put to the test by a plain GET beside it. Some servers resume a stream and never
+ * send another message on it (the reference SDK does with the event store of its examples). They accept that GET, which
+ * then becomes the stream; one that holds the resumed stream to be the session's refuses it, and is not asked again.
  *
  * A lost stream is resumed here only while that is quick: the server gave event ids and asks for no long wait, and not
  * more often than RESUMES_MAX in a row. Everything else is the owner's to retry. So nothing here can go round faster
@@ -28,6 +28,7 @@ enum {
     RESUME_DELAY_MIN_MS = 100,
     RESUME_DELAY_MAX_MS = 5000, /* a stream that is down for longer is not to be called open */
     STABLE_MS = 30000,          /* a stream that lived as long may be resumed as often as a new one */
+    RIVAL_DELAY_MS = 1000,      /* what is lost again at once is not worth a second request */
     CONFLICTS_MAX = 3,
     CONFLICT_DELAY_MS = 500, /* doubled each time */
 };
@@ -36,13 +37,14 @@ struct peer_session {
     struct call *call; /* of the handshake */
     struct transfer *stream;
     struct transfer *rival; /* the plain GET beside a resumed stream */
-    struct delay *delay;    /* before the next GET */
+    struct delay *delay;    /* before the next GET: of the stream, or of the rival */
     char *id;               /* Mcp-Session-Id, or NULL */
     char *cursor;           /* of the last event with an id, or NULL */
     uint64_t opened_ms;     /* monotonic */
     uint8_t resumes;        /* since a stream lived for a while */
     uint8_t conflicts;      /* in a row */
     bool is_open;           /* the stream's head said that it is one */
+    bool resumes_well;      /* a rival was refused */
 };
 
 static const char INITIALIZE[] = "initialize";
@@ -190,6 +192,26 @@ static void on_refused(struct peer *peer, const struct transfer_end *end, const 
     }
 }
 
+static void on_rival_due(void *user)
+{
+    struct peer *peer = user;
+    struct peer_session *session = peer->as.session;
+    session->delay = NULL;
+    if (get(peer, NULL, &RIVAL_HANDLERS, &session->rival) != 0)
+        session->rival = NULL; /* a test that is left out */
+}
+
+/* Runs a handler. */
+static void on_reopened(struct peer *peer)
+{
+    struct peer_session *session = peer->as.session;
+    bool is_resumed = session->cursor != NULL;
+    if (is_resumed && !session->resumes_well &&
+        delay_start(peer->env->loop, RIVAL_DELAY_MS, on_rival_due, peer, &session->delay) != 0)
+        session->delay = NULL;
+    peer->handlers->on_resumed(peer->user);
+}
+
 static void on_stream_head(void *user, const struct http_head *head)
 {
     struct peer *peer = user;
@@ -206,8 +228,8 @@ static void on_stream_head(void *user, const struct http_head *head)
     session->conflicts = 0;
     if (!peer->is_listening)
         peer_listening(peer);
-    else if (session->cursor == NULL || get(peer, NULL, &RIVAL_HANDLERS, &session->rival) != 0)
-        peer->handlers->on_resumed(peer->user);
+    else
+        on_reopened(peer);
 }
 
 static void on_stream_end(void *user, const struct transfer_end *end)
@@ -216,6 +238,7 @@ static void on_stream_end(void *user, const struct transfer_end *end)
     struct peer_session *session = peer->as.session;
     session->stream = NULL;
     transfer_cancel(&session->rival);
+    delay_cancel(&session->delay);
     if (end->last_event_id[0] != '\0') {
         free(session->cursor);
         session->cursor = strdup(end->last_event_id);
@@ -240,27 +263,28 @@ static void on_rival_head(void *user, const struct http_head *head)
     struct peer_session *session = peer->as.session;
     if (head->status < 200 || head->status >= 300)
         return; /* its end is waited for, so that its connection can be used again */
-    if (head->is_event_stream) {
-        transfer_cancel(&session->stream);
-        session->stream = session->rival;
-        session->rival = NULL;
-        free(session->cursor); /* it is of the other stream */
-        session->cursor = NULL;
-    } else {
+    if (!head->is_event_stream) {
         transfer_cancel(&session->rival);
+        return;
     }
+    transfer_cancel(&session->stream);
+    session->stream = session->rival;
+    session->rival = NULL;
+    free(session->cursor); /* it is of the other stream */
+    session->cursor = NULL;
     peer->handlers->on_resumed(peer->user);
 }
 
 static void on_rival_end(void *user, const struct transfer_end *end)
 {
-    struct peer *peer = user;
-    if (peer->as.session->rival == NULL) { /* it has become the stream */
+    const struct peer *peer = user;
+    struct peer_session *session = peer->as.session;
+    if (session->rival == NULL) { /* it has become the stream */
         on_stream_end(user, end);
         return;
     }
-    peer->as.session->rival = NULL;
-    peer->handlers->on_resumed(peer->user);
+    session->rival = NULL;
+    session->resumes_well = end->status >= 400 && end->status < 500;
 }
 
 static const struct transfer_handlers RIVAL_HANDLERS = {
