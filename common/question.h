@@ -36,7 +36,8 @@ enum {
     QUESTION_VERSION = 1,
     QUESTION_BYTES_MAX = 1024 * 1024,
     QUESTION_ANSWER_MAX = 16 * 1024 * 1024,
-    QUESTION_PAGE = 1000
+    QUESTION_PAGE = 1000,
+    QUESTION_WAIT_MAX_MS = 600000 /* `waitMs`; left out: the time for one attempt to connect, and a little more */
 };
 
 /* QUESTION_ERROR(symbol, "code", "meaning") */

@@ -7,8 +7,7 @@
 #include "broker/ctl/definition.h"
 #include "broker/ctl/format.h"
 #include "broker/ctl/screen.h"
-
-enum { WAIT_MS = 20000, WAIT_MAX_MS = 3600000 };
+#include "common/question.h"
 
 /* NULL when there is none, which was told. */
 static json_t *read_definition(const struct options *options)
@@ -35,31 +34,45 @@ static void show(json_t *server)
     fputc('\n', stdout);
 }
 
-enum exit_code connect_run(const struct options *options)
+/* JSON null when it is not given: the broker knows how long an attempt takes. NULL when it is wrong, which was told, or
+ * without memory. */
+static json_t *read_wait(const struct options *options)
 {
     uint64_t wait_ms;
+    if (!options_has(options, OPTION_WAIT))
+        return json_null();
+    if (!options_duration(options, OPTION_WAIT, 0, &wait_ms))
+        return NULL;
+    if (wait_ms <= QUESTION_WAIT_MAX_MS)
+        return json_integer((json_int_t)wait_ms);
+    fprintf(stderr, "mcp-brokerctl: --wait of connect must be 10m or less\n");
+    return NULL;
+}
 
+enum exit_code connect_run(const struct options *options)
+{
     if (options->argument_count == 1 && !definition_is_input(options)) {
         fprintf(stderr, "mcp-brokerctl: connect takes options, or - for JSON on standard input\n");
         return EXIT_CODE_USAGE;
     }
-    if (!options_duration(options, OPTION_WAIT, WAIT_MS, &wait_ms))
+    json_t *wait = read_wait(options);
+    json_t *definition = wait != NULL ? read_definition(options) : NULL;
+    if (definition == NULL) {
+        json_decref(wait);
         return EXIT_CODE_USAGE;
-    if (wait_ms > WAIT_MAX_MS)
-        wait_ms = WAIT_MAX_MS;
-    json_t *definition = read_definition(options);
-    if (definition == NULL)
-        return EXIT_CODE_USAGE;
+    }
+    uint64_t patience_ms =
+        (json_is_null(wait) ? QUESTION_WAIT_MAX_MS : (uint64_t)json_integer_value(wait)) + CLIENT_TIMEOUT_MS;
 
     /* The definition becomes the question's `server`; its id stands beside it. */
-    json_t *args = json_pack("{s:O, s:O, s:I}", "serverId", json_object_get(definition, "serverId"), "server",
-                             definition, "waitMs", (json_int_t)wait_ms);
+    json_t *args = json_pack("{s:O, s:O, s:o}", "serverId", json_object_get(definition, "serverId"), "server",
+                             definition, "waitMs", wait);
     json_object_del(definition, "serverId");
     json_decref(definition);
     if (args == NULL)
         return client_no_memory();
     json_t *server;
-    enum exit_code code = client_ask(options->run_dir, "connect", args, wait_ms + CLIENT_TIMEOUT_MS, &server);
+    enum exit_code code = client_ask(options->run_dir, "connect", args, patience_ms, &server);
     if (code != EXIT_CODE_DONE)
         return code;
     if (options_has(options, OPTION_JSON))

@@ -37,7 +37,9 @@ static const struct {
     [OPTION_TYPE] = {"type", "TYPE", "how to speak to it: http or sse (http)"},
     [OPTION_TIMEOUT] = {"timeout", "DUR", "for one attempt (the broker's --connect-timeout)"},
     [OPTION_EVENTS] = {"events", "LIST", "tools, prompts, resources, with commas between (tools)"},
-    [OPTION_WAIT] = {"wait", "DUR", "of `connect`: for a verdict (20s); of `probe`: for what comes on the stream (2s)"},
+    [OPTION_WAIT] = {"wait", "DUR",
+                     "of `connect`: for a verdict (the time for one attempt; at most 10m); of `probe`: for what comes "
+                     "on the stream (2s)"},
     [OPTION_SERVER] = {"server", "ID", "only events of this server"},
     [OPTION_KIND] = {"kind", "K", "only tools, prompts, resources or status"},
     [OPTION_COUNT_EVENTS] = {"count", "N", "end after N events"},

@@ -21,14 +21,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum {
-    NUMBER_SIZE = 24,
-    MODE = 0660,
-    MESSAGE_SIZE = 256,
-    WORKERS_MAX = 256,
-    WAIT_MAX_MS = 600000,
-    WAIT_MORE_MS = 2000
-};
+enum { NUMBER_SIZE = 24, MODE = 0660, MESSAGE_SIZE = 256, WORKERS_MAX = 256, WAIT_MORE_MS = 2000 };
 
 struct diag {
     struct diag_options options;
@@ -166,16 +159,18 @@ static void on_problem(void *user, const char *id, const char *key, const char *
     snprintf(reply->message, sizeof(reply->message), "server%s%s: %s", key[0] ? "." : "", key, message);
 }
 
-static bool read_wait(const struct diag *diag, const json_t *args, uint64_t *out)
+/* Left out, it is long enough for the first attempt to come to its end. */
+static bool read_wait(const struct diag *diag, const json_t *args, const struct server_def *def, uint64_t *out)
 {
     const json_t *wait = json_object_get(args, "waitMs");
     if (!wait || json_is_null(wait)) {
-        *out = diag->options.get_connect_timeout_ms(diag->options.user) + WAIT_MORE_MS;
+        uint64_t attempt_ms = diag->options.get_connect_timeout_ms(diag->options.user);
+        *out = (def->timeout_ms ? def->timeout_ms : attempt_ms) + WAIT_MORE_MS;
         return true;
     }
     json_int_t ms = json_integer_value(wait);
     *out = (uint64_t)ms;
-    return json_is_integer(wait) && ms >= 0 && ms <= WAIT_MAX_MS;
+    return json_is_integer(wait) && ms >= 0 && ms <= QUESTION_WAIT_MAX_MS;
 }
 
 /* The definition in `args`, or NULL with the refusal in *reply. */
@@ -211,11 +206,13 @@ static struct reply run_connect(struct diag *diag, struct bus_question *question
     struct reply reply;
     struct watchlist_connected connected;
     uint64_t wait_ms;
-    if (!read_wait(diag, args, &wait_ms))
-        return refuse(QUESTION_INVALID, "waitMs: milliseconds, at most 600000");
     struct server_def *def = read_definition(args, &reply);
     if (!def)
         return reply;
+    if (!read_wait(diag, args, def, &wait_ms)) {
+        server_def_destroy(def);
+        return refuse(QUESTION_INVALID, "waitMs: milliseconds, at most 600000");
+    }
     bool is_new = roster_find(diag->options.roster, def->id) == ROSTER_NO_ROW;
     bool is_enabled = def->enabled;
     int result = watchlist_connect(diag->options.watchlist, def, &connected);

@@ -120,6 +120,25 @@ describe('connect', { concurrency: 4 }, () => {
     assert.equal(code, 'failed', 'the attempt was over first');
     assert.match(message, /timed out after 3s/);
     assert.equal((await broker.ctl(['connect', '--id', 's', '--url', server.url, '--wait', 'soon'])).code, 2);
+    const long = await broker.ctl(['connect', '--id', 's', '--url', server.url, '--wait', '601s']);
+    assert.equal(long.code, 2);
+    assert.match(long.stderr, /--wait.*10m/);
+  });
+
+  test('without --wait connect waits for the first attempt, however long that may take', async (t) => {
+    const server = await startHostileServer(t, { on: { initialize: stall } });
+    let later;
+    const slow = await startHostileServer(t, { on: { initialize: async (x) => ((await new Promise((resolve) => (later = resolve))), x.well()) } });
+    const broker = await startBroker(t, { args: ['--workers', '1', '--connect-timeout', '1s', '--backoff-base', '1h', '--backoff-max', '1h', ...loopback] });
+    const begun = performance.now();
+    const { code } = await broker.connect('s', server.url);
+    assert.equal(code, 'failed');
+    assert.ok(performance.now() - begun < 10_000, 'not longer than the attempt');
+    const definition = JSON.stringify({ serverId: 'slow', url: slow.url, timeout: 60_000 });
+    const connecting = broker.ctl(['--json', 'connect', '-'], { input: definition });
+    await until('the attempt', () => later);
+    setTimeout(later, 4000);
+    assert.equal(JSON.parse((await connecting).stdout).state, 'listening', 'its own time counts, not the 1s of all');
   });
 
   test('connect is refused after the shutdown began', async (t) => {

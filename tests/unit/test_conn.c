@@ -47,10 +47,12 @@ struct peer {
     const struct peer_handlers *handlers;
     void *user;
     unsigned asked[KIND_COUNT]; /* lists asked for and not yet given */
+    unsigned pings;
 };
 
 static struct peer *last_peer; /* the newest; NULL when it is closed */
 static int peers_open, peers_started, start_result;
+static bool pings_help;
 
 int peer_start(const struct peer_env *env, const struct server_def *def, enum era hint,
                const struct peer_handlers *handlers, void *user, struct peer **out)
@@ -70,6 +72,12 @@ int peer_start(const struct peer_env *env, const struct server_def *def, enum er
 void peer_list(struct peer *peer, enum kind kind)
 {
     peer->asked[kind]++;
+}
+
+bool peer_ping(struct peer *peer)
+{
+    peer->pings++;
+    return pings_help;
 }
 
 void peer_close(struct peer *peer)
@@ -157,6 +165,8 @@ static int set_up(void **unused)
         return -1;
     config_init(&world.config);
     world.config.verify = 0;
+    world.config.ping = 0;
+    pings_help = true;
     log_open("test", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     if (table_create(world.dir, CAPACITY, &world.table, &taken_over, error) != 0)
         return -1;
@@ -894,6 +904,37 @@ static void test_a_change_that_was_told_is_no_deafness(void **unused)
     assert_int_equal(row_at(1).lists[KIND_TOOLS].reason, REASON_NOTIFICATION);
 }
 
+static void test_a_quiet_server_is_asked_whether_it_is_there(void **unused)
+{
+    (void)unused;
+    world.config.ping = 100000;
+    put(1, SOURCE_FILE, PLAIN);
+    settle("a");
+    last_peer->handlers->on_heard(last_peer->user);
+    pass(79000);
+    assert_int_equal(last_peer->pings, 0);
+    pass(42000);
+    assert_int_equal(last_peer->pings, 1);
+    /* what was heard needs no question */
+    for (int i = 0; i < 50; i++) {
+        pass(20000);
+        last_peer->handlers->on_heard(last_peer->user);
+    }
+    assert_int_equal(last_peer->pings, 1);
+    pass(121000);
+    assert_int_equal(last_peer->pings, 2);
+    /* nor does a stream that is not open */
+    end_peer(PEER_STREAM_ENDED, 0);
+    pass(500000);
+    expect_state(1, STATE_CONNECTING);
+    assert_int_equal(last_peer->pings, 0);
+    /* one that does not know the question is not asked again */
+    pings_help = false;
+    settle("a");
+    pass(1000000);
+    assert_int_equal(last_peer->pings, 1);
+}
+
 static void test_unsupported_holds_nothing_and_is_looked_at_again(void **unused)
 {
     (void)unused;
@@ -1141,6 +1182,7 @@ int main(void)
         TEST(test_enriched_events_do_not_wait_for_ever),
         TEST(test_a_deaf_stream_is_found_and_replaced),
         TEST(test_a_change_that_was_told_is_no_deafness),
+        TEST(test_a_quiet_server_is_asked_whether_it_is_there),
         TEST(test_unsupported_holds_nothing_and_is_looked_at_again),
         TEST(test_polling_finds_changes_and_backs_off),
         TEST(test_idle_is_that_nobody_asked),

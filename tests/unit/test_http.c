@@ -6,6 +6,7 @@
 
 #include "tests/unit/server_fixture.h"
 
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <strings.h>
@@ -533,6 +534,49 @@ static void test_connections_are_used_again(void **state)
     assert_int_equal(server.requests, 4);
 }
 
+/* The client's sockets to the server: descriptors of this process whose peer it is. The server's own ends have another. */
+static int client_socket(void)
+{
+    int found = -1;
+    for (int fd = 0; fd < 256; fd++) {
+        struct sockaddr_in peer = {.sin_family = AF_UNSPEC};
+        socklen_t size = sizeof peer;
+        if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0 && peer.sin_family == AF_INET &&
+            ntohs(peer.sin_port) == server.port) {
+            assert_int_equal(found, -1);
+            found = fd;
+        }
+    }
+    return found;
+}
+
+static int option_of(int fd, int level, int name)
+{
+    int value = 0;
+    socklen_t size = sizeof value;
+    assert_int_equal(getsockopt(fd, level, name, &value, &size), 0);
+    return value;
+}
+
+static void test_held_streams_are_watched_by_tcp(void **state)
+{
+    struct client *client = *state;
+    struct heard held = {0};
+    start(client, "/hold", NULL, &held);
+    while (held.body_size == 0)
+        uv_run(&client->loop, UV_RUN_ONCE);
+    for (int turns = 0; turns < 3; turns++) /* until libcurl has closed its own descriptor of a parked one */
+        uv_run(&client->loop, UV_RUN_NOWAIT);
+    int fd = client_socket();
+    assert_int_not_equal(fd, -1);
+    assert_int_equal(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+    int idle_s = option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE), between_s = option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL);
+    int count = option_of(fd, IPPROTO_TCP, TCP_KEEPCNT);
+    assert_in_range(idle_s + between_s * count, 30, 120);
+    assert_in_range(option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 30000, 120000);
+    cancel(&held);
+}
+
 static bool refuse(const void *user, const struct sockaddr *address, char *why, size_t why_size)
 {
     const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
@@ -602,6 +646,7 @@ int main(void)
         TEST(test_start_within_a_handler),
         TEST(test_cancel_before_anything_happened),
         TEST(test_connections_are_used_again),
+        TEST(test_held_streams_are_watched_by_tcp),
         TEST(test_guard),
         TEST(test_guard_of_a_connection_used_again),
         TEST(test_proxy),

@@ -57,6 +57,7 @@ static void bodies_are_as_the_protocol_has_them(void **state)
                 "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"resources/list\",\"params\":{" META "}}");
     assert_body(mcp_list(id, KIND_TOOLS, "c", ERA_STATELESS, &def),
                 "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{" META ",\"cursor\":\"c\"}}");
+    assert_body(mcp_ping(id), "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}");
     assert_body(mcp_cancelled(id, "timeout"), "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\","
                                               "\"params\":{\"requestId\":1,\"reason\":\"timeout\"}}");
     json_decref(id);

@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/duration.h"
 #include "worker/conn/conn_internal.h"
+#include "worker/conn/retry.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -78,6 +79,17 @@ static void verify(struct conn *conn)
     conn_state_arm_verify(conn);
 }
 
+/* A server that was heard is there; one that can't be asked is left to --verify. */
+static void ping(struct conn *conn)
+{
+    uint64_t heard_ms = (uint64_t)conn->heard_s * 1000, wall_ms = clock_wall_ms();
+    uint64_t quiet_ms = wall_ms > heard_ms ? wall_ms - heard_ms : 0;
+    if (quiet_ms < retry_jitter(conn->env->config->ping, 0))
+        conn_state_arm_ping(conn, quiet_ms);
+    else if (peer_ping(conn->peer))
+        conn_state_arm_ping(conn, 0);
+}
+
 static void run_due(struct conn *conn, uint64_t now_ms)
 {
     if (take_due(conn, CONN_TIMER_IDLE, now_ms))
@@ -86,6 +98,8 @@ static void run_due(struct conn *conn, uint64_t now_ms)
         forgive(conn);
     if (take_due(conn, CONN_TIMER_VERIFY, now_ms))
         verify(conn);
+    if (take_due(conn, CONN_TIMER_PING, now_ms))
+        ping(conn);
     if (take_due(conn, CONN_TIMER_LOG, now_ms))
         conn_log_left_out(conn);
     conn_list_expired(conn, now_ms);
@@ -239,8 +253,10 @@ void conn_reconfigured(struct conn *conn)
     conn_row_load(conn, &row);
     if (conn->state != STATE_DISABLED)
         arm_idle(conn, row.last_activity_ms);
-    if (conn->state == STATE_LISTENING)
+    if (conn->state == STATE_LISTENING) {
         conn_state_arm_verify(conn);
+        conn_state_arm_ping(conn, 0);
+    }
     if (conn->state == STATE_POLLING && !conn_state_poll_interval(conn))
         conn_state_feed(conn, CONN_EVENT_UNSUPPORTED, &(struct conn_news){.text = "polling is off"});
     else if (conn->state == STATE_REFUSED || (conn->state == STATE_UNSUPPORTED && conn_state_poll_interval(conn)))

@@ -20,6 +20,7 @@ enum conn_timer {
     CONN_TIMER_STATE,  /* what the state waits for: the next attempt or poll */
     CONN_TIMER_STABLE, /* listening: failures are forgiven */
     CONN_TIMER_VERIFY, /* listening: fetch and compare */
+    CONN_TIMER_PING,   /* listening: ask whether the server is there */
     CONN_TIMER_IDLE,
     CONN_TIMER_LOG, /* lines were left out: tell how many */
     CONN_TIMERS
@@ -86,6 +87,8 @@ void conn_state_take_room(struct conn *conn);
 
 void conn_state_arm(struct conn *conn, enum conn_timer timer, uint64_t wait_ms);
 void conn_state_arm_verify(struct conn *conn);
+/* `quiet_ms`: for so long nothing has been heard. */
+void conn_state_arm_ping(struct conn *conn, uint64_t quiet_ms);
 
 /* After any change of timers: puts the earliest into the timeline. */
 void conn_state_set_timer(struct conn *conn);

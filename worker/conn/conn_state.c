@@ -52,7 +52,8 @@ static bool lets_go(enum conn_action action)
 static void stop_lists(struct conn *conn, bool publish)
 {
     conn_list_stop(conn, publish);
-    conn->due[CONN_TIMER_STATE] = conn->due[CONN_TIMER_STABLE] = conn->due[CONN_TIMER_VERIFY] = 0;
+    conn->due[CONN_TIMER_STATE] = conn->due[CONN_TIMER_STABLE] = 0;
+    conn->due[CONN_TIMER_VERIFY] = conn->due[CONN_TIMER_PING] = 0;
 }
 
 static void let_go(struct conn *conn, bool publish)
@@ -252,12 +253,22 @@ void conn_state_arm_verify(struct conn *conn)
         conn_state_arm(conn, CONN_TIMER_VERIFY, jitter(conn, conn->env->config->verify));
 }
 
+void conn_state_arm_ping(struct conn *conn, uint64_t quiet_ms)
+{
+    conn->due[CONN_TIMER_PING] = 0;
+    if (conn->env->config->ping == 0)
+        return;
+    uint64_t wait_ms = jitter(conn, conn->env->config->ping);
+    conn_state_arm(conn, CONN_TIMER_PING, quiet_ms < wait_ms ? wait_ms - quiet_ms : 0);
+}
+
 static void hold(struct conn *conn)
 {
     conn_count(conn, COUNTER_LISTENS);
     admission_hold(conn->env->admission, &conn->room);
     conn_state_arm(conn, CONN_TIMER_STABLE, conn->env->config->stable_after);
     conn_state_arm_verify(conn);
+    conn_state_arm_ping(conn, 0);
     if ((conn->def->events & conn->has & ~conn->heard) && conn_state_poll_interval(conn))
         conn_state_arm(conn, CONN_TIMER_STATE, jitter(conn, conn_state_poll_interval(conn)));
     conn_list_fetch(conn, UINT8_MAX, REASON_RECONNECT);

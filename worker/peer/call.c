@@ -302,6 +302,7 @@ int call_start(const struct transfer_target *target, const struct call_request *
         .body = request->body,
         .headers_timeout_ms = request->headers_timeout_ms,
         .total_timeout_ms = request->timeout_ms,
+        .close_after = request->close_after,
     };
     int result = transfer_start(target, &transfer, &TRANSFER_HANDLERS, call, &call->transfer);
     if (result != 0) {

@@ -48,6 +48,7 @@ struct call_request {
     uint64_t headers_timeout_ms;
     uint64_t timeout_ms; /* for all of it; 0: none (a stream) */
     bool resumable;
+    bool close_after; /* nothing follows it soon */
 };
 
 /* Each may cancel the call. A NULL one is not called, but on_reply must be there. */

@@ -118,6 +118,11 @@ char *mcp_list(const json_t *id, enum kind kind, const char *cursor, enum era er
     return write_request(id, LIST_METHODS[kind], params);
 }
 
+char *mcp_ping(const json_t *id)
+{
+    return write_request(id, "ping", NULL);
+}
+
 char *mcp_cancelled(const json_t *id, const char *reason)
 {
     json_t *params = json_pack("{s:o, s:s}", "requestId", json_deep_copy(id), "reason", reason);

@@ -28,6 +28,7 @@ MUST_CHECK char *mcp_initialized(void);
 /* `cursor` NULL: the first page. */
 MUST_CHECK char *mcp_list(const json_t *id, enum kind kind, const char *cursor, enum era era,
                           const struct server_def *def);
+MUST_CHECK char *mcp_ping(const json_t *id);
 /* `reason` is for the server's log. */
 MUST_CHECK char *mcp_cancelled(const json_t *id, const char *reason);
 /* The answer to a request of the server: a ping gets a result, anything else is refused. */

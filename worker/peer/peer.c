@@ -96,6 +96,7 @@ void peer_listening(struct peer *peer)
 
 void peer_on_heard(struct peer *peer)
 {
+    peer_ping_heard(peer);
     if (!peer->is_ended)
         peer->handlers->on_heard(peer->user);
 }
@@ -114,6 +115,7 @@ void peer_on_message(struct peer *peer, const struct jsonrpc_message *message)
 static void close_all(struct peer *peer)
 {
     delay_cancel(&peer->attempt);
+    peer_ping_cancel(peer);
     peer_lists_cancel(peer);
     peer_posts_cancel(peer);
     if (peer->era != NULL)
@@ -128,6 +130,7 @@ void peer_end_as(struct peer *peer, const struct peer_end *end)
     peer->is_ended = true;
     peer->is_listening = false;
     delay_cancel(&peer->attempt);
+    peer_ping_cancel(peer);
     peer->is_unsupported = end->reason == PEER_UNSUPPORTED;
     if (!peer->is_unsupported)
         close_all(peer);

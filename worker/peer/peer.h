@@ -95,6 +95,10 @@ MUST_CHECK int peer_start(const struct peer_env *env, const struct server_def *d
  * on_list runs for both. A list takes at most 60 s. */
 void peer_list(struct peer *peer, enum kind kind);
 
+/* Asks whether the server is still there; one that is not comes to its end as PEER_STREAM_ENDED, after some time. False
+ * when there is no use in asking: not listening, an era without `ping`, or a server that does not know it. */
+bool peer_ping(struct peer *peer);
+
 /* Leaves: the stream is cut at once; a session is ended by a DELETE that goes on in the background for at most 5 s
  * (peer_farewells counts those), and a stdio server likewise is given some seconds to leave before it is killed. No
  * callback afterwards. NULL does nothing. */

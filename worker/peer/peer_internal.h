@@ -24,6 +24,7 @@ enum {
 };
 
 struct peer_listing;
+struct peer_ping;
 
 /* What an era does, for a peer that it was started for. */
 struct peer_era {
@@ -33,6 +34,7 @@ struct peer_era {
     bool cancels;           /* a request that is given up is cancelled by a notification */
     bool replies_on_stream; /* replies come on the stream, not in the response */
     bool resumes;           /* an answer's stream that was closed can be resumed */
+    bool has_ping;
     /* 0 or a negative errno; then nothing is left of it. */
     int (*start)(struct peer *peer);
     /* One of the two: where messages are POSTed; or what writes one, 0 or a negative errno. */
@@ -77,6 +79,7 @@ struct peer {
     const char *step;      /* the request that the attempt waits for */
     struct peer_answer *answers;
     struct peer_listing *listings[KIND_COUNT];
+    struct peer_ping *ping; /* under way, or NULL */
     struct peer_facts facts;
     uint32_t last_id;
     uint8_t tried; /* bit an era */
@@ -84,7 +87,9 @@ struct peer {
     bool may_be_sse; /* `initialize` was refused as servers of 2024-11-05 refuse it */
     bool is_listening;
     bool is_ended;
-    bool is_unsupported; /* ended, but lists can be fetched */
+    bool is_unsupported;  /* ended, but lists can be fetched */
+    bool knows_ping;      /* it has answered one */
+    bool is_deaf_to_ping; /* it answers, but not that */
 };
 
 /* --- peer.c: eras and ends --- */
@@ -151,6 +156,13 @@ void peer_lists_cancel(struct peer *peer);
 
 /* Makes all fetches fail, from the loop; `error` is a literal. */
 void peer_lists_fail(struct peer *peer, const char *error);
+
+/* --- peer_ping.c: whether it is still there --- */
+
+/* True when the reply, which came on the stream, is to its question. Runs a handler. */
+bool peer_ping_on_reply(struct peer *peer, const struct jsonrpc_message *message);
+void peer_ping_heard(struct peer *peer);
+void peer_ping_cancel(struct peer *peer);
 
 /* --- peer_stateless.c: a subscription, whatever it comes over --- */
 

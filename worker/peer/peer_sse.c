@@ -147,7 +147,7 @@ static void on_message(void *user, const struct jsonrpc_message *message)
         peer_on_message(peer, message);
     else if (jsonrpc_same_id(http_sse->id, message->id))
         on_greeted(peer, message);
-    else
+    else if (!peer_ping_on_reply(peer, message))
         peer_list_on_reply(peer, message);
 }
 
@@ -206,6 +206,7 @@ static int begin(struct peer *peer)
 const struct peer_era PEER_HTTP_SSE = {.era = ERA_SSE,
                                        .answers_requests = true,
                                        .cancels = true,
+                                       .has_ping = true,
                                        .replies_on_stream = true,
                                        .start = begin,
                                        .target = target_of,

@@ -224,8 +224,10 @@ static void on_message(struct peer *peer, const struct jsonrpc_message *message)
     bool is_reply = message->type == JSONRPC_RESULT || message->type == JSONRPC_ERROR;
     if (is_reply && is_to_phase(peer, message))
         on_reply(peer, message);
-    else if (is_reply)
+    else if (is_reply && !peer_ping_on_reply(peer, message))
         peer_list_on_reply(peer, message);
+    else if (is_reply)
+        return;
     else if (stdio->phase == LISTENING)
         peer_stateless_on_message(peer, stdio->id, message);
     else if (stdio->phase == INITIALIZED)
@@ -388,6 +390,7 @@ const struct peer_era PEER_STDIO_STATELESS = {.era = ERA_STATELESS,
 const struct peer_era PEER_STDIO_SESSION = {.era = ERA_SESSION,
                                             .answers_requests = true,
                                             .cancels = true,
+                                            .has_ping = true,
                                             .replies_on_stream = true,
                                             .start = begin_session,
                                             .send = send_line,
