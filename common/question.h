@@ -11,8 +11,8 @@
  *                                                             "serversFile":{"path","readAt","error"},
  *                                                             "configuration":{"readAt","settings":{…}}}
  *   workers     {}                                           {"hub":{…},"workers":[{…}]}   (slot_view)
- *   states      {"worker","workspaceId","state",             {"servers":[…],"next"}        (row_view)
- *                "after","limit"}
+ *   states      {"worker","workspaceId","state","text",      {"servers":[…],"next","matching"}  (row_view)
+ *                "sort","after","limit"}
  *   show        {"serverId"}                                 one server in detail          (row_view)
  *   connect     {"serverId","server":{…},"waitMs"}           as `show`, once there is a verdict
  *   disconnect  {"serverId"}                                 {"serverId"}
@@ -22,6 +22,10 @@
  *   reload      {}                                           {}
  *   roll        {}                                           {}
  *   log-level   {"level"}                                    {}   (until the next reload)
+ *
+ * The answer to `states` has at most `limit` servers: without `sort` those behind `after` in the order of the table, and
+ * `next` is the `after` of the next page, or null at the end; with it the first ones of that order (row_pick.h), and how
+ * many there are in all.
  *
  * Whoever may open the socket (0660) may ask; only the broker's own user and root may change anything. */
 #ifndef COMMON_QUESTION_H

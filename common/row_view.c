@@ -209,15 +209,3 @@ json_t *slot_view(const struct table *table, int slot)
     put(&view, "counters", view_end(&counters));
     return view_end(&view);
 }
-
-bool row_filter_matches(const struct row_filter *filter, const struct table *table, uint32_t row)
-{
-    struct row value;
-    uint32_t incarnation;
-    if (table_row_read(table, row, &value) != 0 || value.state == STATE_NONE) {
-        return false;
-    }
-    return (filter->workspace_id == NULL || strcmp(filter->workspace_id, value.workspace_id) == 0) &&
-           (filter->worker < 0 || filter->worker == table_row_owner(table, row, &incarnation)) &&
-           (filter->state < 0 || filter->state == value.state);
-}

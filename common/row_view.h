@@ -22,12 +22,4 @@ json_t *row_view(const struct table *table, uint32_t row, bool detail);
  * `pid` is null for one that stopped in order. NULL for a slot never used, or no memory. */
 json_t *slot_view(const struct table *table, int slot);
 
-/* Which rows are wanted; NULL or -1 each: any. A row in no use, or busy, never is. */
-struct row_filter {
-    const char *workspace_id;
-    int worker;
-    int state;
-};
-bool row_filter_matches(const struct row_filter *filter, const struct table *table, uint32_t row);
-
 #endif

@@ -133,6 +133,11 @@ MUST_CHECK int table_row_reserve(struct table *table, uint32_t row);
 /* Sets a text of a row: cut at a character's boundary (UTF-8) where too long, the rest of the field filled with zeros. */
 void table_text(char *field, size_t size, const char *text);
 
+/* The hub's: whether the row belongs to a server that is watched. A server that was taken away keeps its row until its
+ * worker has let go; nobody who lists servers wants to see it any more. Rows must have memory. */
+void table_row_set_listed(struct table *table, uint32_t row, bool listed);
+bool table_row_is_listed(const struct table *table, uint32_t row);
+
 /* Stores it. Only its owner may. Words that are the same already are not written. */
 void table_row_write(struct table *table, uint32_t row, const struct row *value);
 

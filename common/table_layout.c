@@ -19,7 +19,7 @@ static uint64_t layout_hash(void)
 #define FIELD(type, field) offsetof(struct type, field)
         sizeof(struct layout_header), sizeof(struct layout_slot), sizeof(struct layout_row), sizeof(struct row),
         sizeof(struct row_list), sizeof(struct row_change),
-        TABLE_SLOTS, TABLE_COUNTERS_MAX, KIND_COUNT, ROW_HISTORY, LAYOUT_PUBLISHED_WORDS, LAYOUT_RESERVED_MARK,
+        TABLE_SLOTS, TABLE_COUNTERS_MAX, KIND_COUNT, ROW_HISTORY, LAYOUT_PUBLISHED_WORDS, LAYOUT_MARK,
         FIELD(layout_slot, pid), FIELD(layout_slot, start_count), FIELD(layout_slot, started_ms),
         FIELD(layout_slot, heartbeat_ms), FIELD(layout_slot, bell_sequence), FIELD(layout_slot, loop_lag_us),
         FIELD(layout_slot, connections), FIELD(layout_slot, counters),

@@ -5,8 +5,8 @@
  *   hub_offset      the hub's slot
  *   slots_offset    worker slots, `slot_count` of them
  *   dirty_offset    one bit a row, set by workers, cleared by the hub (64 rows a word)
- *   published_offset  four words a row, written by the hub: published generation of each kind, and 1 in the last when
- *                   the row has memory (the rows are sparse, all before them is not)
+ *   published_offset  four words a row, written by the hub: published generation of each kind, and in the last an enum
+ *                   layout_mark (the rows are sparse, all before them is not)
  *   rows_offset     rows, `capacity` of them, on a page boundary
  *
  * Who writes what:  header: the supervisor, before any child starts, then nobody.  A slot: the process that has it.
@@ -29,7 +29,7 @@
 #include <stdint.h>
 
 #define TABLE_MAGIC "MCPBRKR" /* eight bytes with the NUL */
-enum { TABLE_LAYOUT_VERSION = 1, TABLE_PAGE = 4096, TABLE_SLOTS = 256, TABLE_COUNTERS_MAX = 64 };
+enum { TABLE_LAYOUT_VERSION = 2, TABLE_PAGE = 4096, TABLE_SLOTS = 256, TABLE_COUNTERS_MAX = 64 };
 
 struct layout_header {
     char magic[8];
@@ -64,7 +64,12 @@ static_assert(sizeof(struct layout_slot) == 640, "ten cache lines");
 static_assert(offsetof(struct layout_slot, counters) == 128, "the counters begin with a cache line");
 static_assert((int)COUNTER_COUNT <= (int)TABLE_COUNTERS_MAX, "room for all counters");
 
-enum { LAYOUT_PUBLISHED_WORDS = 4, LAYOUT_RESERVED_MARK = 3 }; /* of a row, in the published array */
+enum { LAYOUT_PUBLISHED_WORDS = 4, LAYOUT_MARK = 3 }; /* of a row, in the published array */
+enum layout_mark {
+    LAYOUT_NO_MEMORY, /* not to be touched */
+    LAYOUT_UNLISTED,  /* no server has it, or its server is gone */
+    LAYOUT_LISTED
+};
 enum { LAYOUT_ROW_PAYLOAD_WORDS = 120 };
 struct layout_row {
     _Atomic uint64_t sequence;

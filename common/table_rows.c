@@ -33,7 +33,7 @@ static _Atomic uint64_t *published_at(const struct table *table, uint32_t row, u
 static const struct layout_row *row_to_read(const struct table *table, uint32_t row)
 {
     if (row >= table->capacity ||
-        atomic_load_explicit(published_at(table, row, LAYOUT_RESERVED_MARK), memory_order_acquire) == 0) {
+        atomic_load_explicit(published_at(table, row, LAYOUT_MARK), memory_order_acquire) == LAYOUT_NO_MEMORY) {
         return NULL;
     }
     return &table->rows[row];
@@ -128,8 +128,8 @@ int table_row_read(const struct table *table, uint32_t row, struct row *out)
 int table_row_reserve(struct table *table, uint32_t row)
 {
     assert(row < table->capacity);
-    _Atomic uint64_t *mark = published_at(table, row, LAYOUT_RESERVED_MARK);
-    if (atomic_load_explicit(mark, memory_order_relaxed) != 0) {
+    _Atomic uint64_t *mark = published_at(table, row, LAYOUT_MARK);
+    if (atomic_load_explicit(mark, memory_order_relaxed) != LAYOUT_NO_MEMORY) {
         return 0;
     }
     off_t offset = (off_t)(table->rows_offset + row * sizeof(struct layout_row));
@@ -141,8 +141,22 @@ int table_row_reserve(struct table *table, uint32_t row)
             return -errno;
         }
     }
-    atomic_store_explicit(mark, 1, memory_order_release);
+    atomic_store_explicit(mark, LAYOUT_UNLISTED, memory_order_release);
     return 0;
+}
+
+void table_row_set_listed(struct table *table, uint32_t row, bool listed)
+{
+    assert(row < table->capacity);
+    _Atomic uint64_t *mark = published_at(table, row, LAYOUT_MARK);
+    assert(atomic_load_explicit(mark, memory_order_relaxed) != LAYOUT_NO_MEMORY);
+    atomic_store_explicit(mark, listed ? LAYOUT_LISTED : LAYOUT_UNLISTED, memory_order_release);
+}
+
+bool table_row_is_listed(const struct table *table, uint32_t row)
+{
+    return row < table->capacity &&
+           atomic_load_explicit(published_at(table, row, LAYOUT_MARK), memory_order_acquire) == LAYOUT_LISTED;
 }
 
 void table_text(char *field, size_t size, const char *text)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mcp-brokerctl: the operator's command. Asks a running broker over its diagnostics socket, listens to its events,
- * reads its table when nothing runs, or has a worker look at one server; it changes nothing by itself. Standard output has what was asked for and nothing
- * else, everything else goes to standard error, and the exit code says which of the two to look at. */
+ * reads its table, or has a worker look at one server; it changes nothing by itself. Standard output has what was asked
+ * for and nothing else, everything else goes to standard error, and the exit code says which of the two to look at. */
 #include "broker/ctl/commands.h"
 #include "broker/ctl/exit_code.h"
 #include "broker/ctl/options.h"

@@ -23,7 +23,7 @@ static const struct {
     [OPTION_JSON] = {"json", NULL, "print JSON"},
     [OPTION_HELP] = {"help", NULL, "print this"},
     [OPTION_VERSION] = {"version", NULL, "print the version"},
-    [OPTION_OFFLINE] = {"offline", NULL, "read the table itself; no process needs to be there"},
+    [OPTION_OFFLINE] = {"offline", NULL, "do not ask whether the broker is there: no process needs to be"},
     [OPTION_WORKER] = {"worker", "N", "only servers of this worker"},
     [OPTION_WORKSPACE] = {"workspace", "W", "only this workspace; of `connect`: the server's"},
     [OPTION_STATE] = {"state", "S", "only servers in this state"},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `states` and `show`: what is known of servers, asked of the broker or read from the table itself (--offline). */
+/* `states` and `show`: what is known of servers, read from the table. */
 #ifndef CTL_STATES_H
 #define CTL_STATES_H
 

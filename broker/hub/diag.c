@@ -4,11 +4,13 @@
  * error and costs nothing more.
  *
  * A command is a row of the table below: its name, whether it changes anything, and the function that makes the reply. A
- * reply is data or an error; only `connect` may put its question aside until there is a verdict (verdicts.h).
+ * reply is data or an error; `connect` puts its question aside until there is a verdict (verdicts.h), and `states` until
+ * the table has been walked (walks.h).
  */
 #include "broker/hub/diag.h"
 
 #include "broker/hub/verdicts.h"
+#include "broker/hub/walks.h"
 #include "common/bus.h"
 #include "common/log.h"
 #include "common/paths.h"
@@ -21,12 +23,20 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { NUMBER_SIZE = 24, MODE = 0660, MESSAGE_SIZE = 256, WORKERS_MAX = 256, WAIT_MORE_MS = 2000 };
+enum {
+    NUMBER_SIZE = 24,
+    MODE = 0660,
+    MESSAGE_SIZE = 256,
+    WORKERS_MAX = 256,
+    WAIT_MORE_MS = 2000,
+    HELD_MAX = VERDICTS_MAX + WALKS_MAX + 1 /* and one that is refused */
+};
 
 struct diag {
     struct diag_options options;
     struct bus_rep *rep;
     struct verdicts *verdicts;
+    struct walks *walks;
     bool stopping;
 };
 
@@ -100,10 +110,22 @@ static struct reply run_workers(struct diag *diag, struct bus_question *question
 
 static struct reply run_states(struct diag *diag, struct bus_question *question, json_t *args)
 {
-    (void)question;
-    const char *why;
-    json_t *page = diag_view_states(diag->options.table, diag->options.roster, args, &why);
-    return !page && why ? refuse(QUESTION_INVALID, why) : give(page);
+    struct row_pick_options wanted;
+    const char *why = diag_view_read_states(diag->options.table, args, &wanted);
+    if (why)
+        return refuse(QUESTION_INVALID, why);
+    int result = walks_add(diag->walks, question, &wanted, args);
+    if (result > 0)
+        return refuse(QUESTION_LIMIT, "too many such questions at once");
+    return result == 0 ? (struct reply){.held = true} : give(NULL);
+}
+
+static void on_walked(void *user, struct bus_question *question, const struct row_pick_options *wanted,
+                      struct row_pick *pick)
+{
+    struct diag *diag = user;
+    struct reply reply = give(pick ? diag_view_states(diag->options.table, wanted, pick) : NULL);
+    send_reply(diag, question, &reply);
 }
 
 /* The row that args.serverId names, or ROSTER_NO_ROW with the refusal in *reply. */
@@ -384,7 +406,7 @@ static void audit(const struct diag *diag, const struct bus_question *question, 
         .command = found ? found->name : "unknown",
         .server = json_string_value(json_object_get(args, "serverId")),
         .value = value_of(args, number),
-        .outcome = reply->held ? "waits for a verdict" : question_error_code(reply->error),
+        .outcome = reply->held && found && found->changes ? "waits for a verdict" : question_error_code(reply->error),
         .changes = found && found->changes && found->run != run_touch,
     };
     audit_write(diag->options.get_audit(diag->options.user), &entry);
@@ -429,10 +451,11 @@ int diag_open(uv_loop_t *loop, const struct diag_options *options, struct diag *
         goto fail;
     diag->options = *options;
     result = verdicts_open(loop, options->table, options->roster, on_verdict, diag, &diag->verdicts);
+    if (result == 0)
+        result = walks_open(loop, options->table, on_walked, diag, &diag->walks);
     if (result != 0)
         goto fail;
-    const struct bus_rep_options rep = {
-        .path = path, .mode = MODE, .max = QUESTION_BYTES_MAX, .held_max = VERDICTS_MAX};
+    const struct bus_rep_options rep = {.path = path, .mode = MODE, .max = QUESTION_BYTES_MAX, .held_max = HELD_MAX};
     result = bus_rep_open(loop, &rep, on_question, diag, &diag->rep);
     if (result != 0)
         goto fail;
@@ -442,6 +465,7 @@ int diag_open(uv_loop_t *loop, const struct diag_options *options, struct diag *
 fail:
     log_error("diag.open", LOG_TEXT("socket", PATHS_DIAG), LOG_TEXT("error", strerror(-result)));
     verdicts_close(diag ? diag->verdicts : NULL);
+    walks_close(diag ? diag->walks : NULL);
     free(diag);
     return result;
 }
@@ -462,6 +486,7 @@ void diag_close(struct diag *diag)
     if (!diag)
         return;
     verdicts_close(diag->verdicts);
+    walks_close(diag->walks);
     bus_rep_close(diag->rep);
     free(diag);
 }

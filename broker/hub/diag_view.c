@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The answers of the diagnostics socket, made from the table: what is told is what is, also when the worker that wrote it
- * hangs or is dead. Rows are found through the roster, since the hub knows which are in use; a row that is being written
- * at the moment is left out of a list, and comes with the next page or question.
- *
- * A list is answered in pages, by row number, so that one question costs a bounded time, whoever asks.
+ * hangs or is dead. A row that is being written at the moment is left out of a list, and comes with the next page or
+ * question. A list is answered in pages, by row number, or has the first servers of an order: what one question may cost
+ * is bounded, whoever asks.
  */
 #include "broker/hub/diag_view.h"
 
@@ -161,56 +160,56 @@ static bool read_text(const json_t *args, const char *key, const char **out)
     return !value || json_is_null(value) || *out;
 }
 
-struct page {
-    struct row_filter filter;
-    json_int_t after; /* a row, or -1 */
-    json_int_t limit;
-};
-
 /* NULL, or what is wrong. */
-static const char *read_page(const struct table *table, const json_t *args, struct page *out)
+static const char *read_filter(const struct table *table, const json_t *args, struct row_filter *out)
 {
     json_int_t worker;
     const char *state;
     enum state wanted;
     if (!read_number(args, "worker", table_slot_count(table) - 1, &worker))
         return "worker: the number of a worker";
-    if (!read_number(args, "after", UINT32_MAX, &out->after))
-        return "after: what `next` of the page before says";
-    if (!read_number(args, "limit", QUESTION_PAGE, &out->limit) || out->limit == 0)
-        return "limit: a number from 1 to 1000";
-    if (!read_text(args, "workspaceId", &out->filter.workspace_id))
+    if (!read_text(args, "workspaceId", &out->workspace_id))
         return "workspaceId: a text";
+    if (!read_text(args, "text", &out->text))
+        return "text: a text";
     if (!read_text(args, "state", &state) || (state && !state_from_name(state, &wanted)))
         return "state: the name of a state";
-    out->filter.worker = (int)worker;
-    out->filter.state = state ? (int)wanted : -1;
-    if (out->limit < 0)
-        out->limit = QUESTION_PAGE;
+    out->worker = (int)worker;
+    out->state = state ? (int)wanted : -1;
     return NULL;
 }
 
-json_t *diag_view_states(const struct table *table, const struct roster *roster, const json_t *args, const char **why)
+const char *diag_view_read_states(const struct table *table, const json_t *args, struct row_pick_options *out)
 {
-    struct page page;
-    *why = read_page(table, args, &page);
-    if (*why)
-        return NULL;
+    json_int_t after, limit;
+    const char *order;
+    *out = (struct row_pick_options){.order = ROW_ORDER_TABLE};
+    if (!read_text(args, "sort", &order) || (order && !row_order_from_name(order, &out->order)))
+        return "sort: the name of an order";
+    if (!read_number(args, "after", UINT32_MAX - 1, &after) || (order && after >= 0))
+        return "after: what `next` of the page before says; not with sort";
+    if (!read_number(args, "limit", QUESTION_PAGE, &limit) || limit == 0)
+        return "limit: a number from 1 to 1000";
+    out->begin = (uint32_t)(after + 1);
+    out->limit = limit > 0 ? (uint32_t)limit : QUESTION_PAGE;
+    return read_filter(table, args, &out->filter);
+}
+
+json_t *diag_view_states(const struct table *table, const struct row_pick_options *wanted, struct row_pick *pick)
+{
+    uint32_t count;
+    const struct row_rank *rows = row_pick_rows(pick, &count);
+    bool is_sorted = wanted->order != ROW_ORDER_TABLE;
+    bool is_full = !is_sorted && count == wanted->limit;
     json_t *servers = json_array();
-    json_t *next = NULL;
-    for (json_int_t row = page.after + 1; row < roster_end(roster); row++) {
-        if (!roster_def(roster, (uint32_t)row) || !row_filter_matches(&page.filter, table, (uint32_t)row))
-            continue;
-        if (json_array_size(servers) == (size_t)page.limit) {
-            next = json_integer(page.after);
-            break;
-        }
-        json_t *view = row_view(table, (uint32_t)row, false);
-        page.after = row;
+    for (uint32_t i = 0; i < count; i++) {
+        json_t *view = row_view(table, rows[i].row, false);
         if (view)
             (void)!json_array_append_new(servers, view);
     }
-    return json_pack("{s:o, s:o}", "servers", servers, "next", next ? next : json_null());
+    return json_pack("{s:o, s:o, s:o}", "servers", servers,                             //
+                     "next", is_full ? json_integer(rows[count - 1].row) : json_null(), //
+                     "matching", is_sorted ? json_integer(row_pick_matching(pick)) : json_null());
 }
 
 /* --- one server --- */

@@ -9,6 +9,7 @@
 #include "common/compiler.h"
 #include "common/config.h"
 #include "common/question.h"
+#include "common/row_pick.h"
 #include "common/table.h"
 
 #include <jansson.h>
@@ -38,8 +39,10 @@ json_t *diag_view_status(const struct diag_facts *facts, const struct table *tab
 /* The hub, and the workers that are in service, still alive, or out of service. */
 json_t *diag_view_workers(const struct diag_facts *facts, const struct table *table, const struct assign *assign);
 
-/* A page of servers. NULL also when an argument is wrong: *why then says which. */
-json_t *diag_view_states(const struct table *table, const struct roster *roster, const json_t *args, const char **why);
+/* Which servers a question wants; its texts are those of `args`. NULL, or which argument is wrong. */
+const char *diag_view_read_states(const struct table *table, const json_t *args, struct row_pick_options *out);
+/* Those servers. */
+json_t *diag_view_states(const struct table *table, const struct row_pick_options *wanted, struct row_pick *pick);
 
 /* One server in detail. */
 json_t *diag_view_show(const struct table *table, uint32_t row);

@@ -101,6 +101,7 @@ static int add(struct watchlist *watchlist, struct server_def *def, uint32_t *ro
     else if (!is_kept)
         result = rows_begin(watchlist->table, watchlist->history, *row, def);
     if (result == 0) {
+        table_row_set_listed(watchlist->table, *row, true);
         assign_put(watchlist->assign, *row);
     } else { /* unwound without its definition, which is the caller's again */
         roster_take(watchlist->roster, *row);
@@ -123,6 +124,7 @@ static int replace(struct watchlist *watchlist, uint32_t row, struct server_def 
 static void forget(struct watchlist *watchlist, uint32_t row)
 {
     roster_remove(watchlist->roster, row);
+    table_row_set_listed(watchlist->table, row, false);
     assign_withdraw(watchlist->assign, row);
 }
 
@@ -231,6 +233,7 @@ void watchlist_loaded(struct watchlist *watchlist)
     for (uint32_t row = 0; row < roster_end(watchlist->roster); row++) {
         if (!roster_is_held(watchlist->roster, row))
             continue;
+        table_row_set_listed(watchlist->table, row, false);
         (void)assign_keep(watchlist->assign, row);
         assign_withdraw(watchlist->assign, row);
     }

@@ -247,48 +247,14 @@ static void slots_have_their_counters(void **state)
     json_decref(view);
 }
 
-static void filters_choose(void **state)
-{
-    static const struct {
-        struct row_filter filter;
-        bool matches;
-    } cases[] = {
-        {{NULL, -1, -1}, true},
-        {{"w1", -1, -1}, true},
-        {{"w", -1, -1}, false},
-        {{NULL, 3, -1}, true},
-        {{NULL, 0, -1}, false},
-        {{NULL, -1, STATE_LISTENING}, true},
-        {{NULL, -1, STATE_FAILED}, false},
-        {{"w1", 3, STATE_LISTENING}, true},
-        {{"w1", 3, STATE_QUEUED}, false},
-    };
-    struct fixture *fixture = *state;
-    struct row row = row_called("a");
-    table_text(row.workspace_id, sizeof(row.workspace_id), "w1");
-    create(fixture, CAPACITY);
-    put_row(fixture, 0, &row);
-    table_row_set_owner(fixture->table, 0, 3, 1);
-    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        assert_int_equal(row_filter_matches(&cases[i].filter, fixture->table, 0), cases[i].matches);
-    }
-    assert_false(row_filter_matches(&cases[0].filter, fixture->table, 1));
-    assert_false(row_filter_matches(&cases[0].filter, fixture->table, CAPACITY));
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(names_are_the_contracts),
-        TEST(what_is_not_known_is_null),
-        TEST(what_is_known_is_shown),
-        TEST(support_is_what_was_said_or_heard),
-        TEST(detail_has_history_latest_first),
-        TEST(scribbled_row_is_shown),
-        TEST(nothing_to_see_is_null),
-        TEST(slots_have_their_counters),
-        TEST(filters_choose),
+        TEST(names_are_the_contracts),         TEST(what_is_not_known_is_null),
+        TEST(what_is_known_is_shown),          TEST(support_is_what_was_said_or_heard),
+        TEST(detail_has_history_latest_first), TEST(scribbled_row_is_shown),
+        TEST(nothing_to_see_is_null),          TEST(slots_have_their_counters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,6 +113,21 @@ static void texts_are_cut_between_characters(void **state)
     assert_memory_equal(field, "\0\0\0\0\0\0\0\0", sizeof(field));
 }
 
+static void rows_are_listed_when_the_hub_says_so(void **state)
+{
+    struct fixture *fixture = *state;
+    create(fixture, CAPACITY);
+    assert_false(table_row_is_listed(fixture->table, 3));
+    assert_false(table_row_is_listed(fixture->table, CAPACITY));
+    assert_int_equal(table_row_reserve(fixture->table, 3), 0);
+    assert_false(table_row_is_listed(fixture->table, 3));
+    table_row_set_listed(fixture->table, 3, true);
+    assert_int_equal(table_row_reserve(fixture->table, 3), 0);
+    assert_true(table_row_is_listed(fixture->table, 3));
+    table_row_set_listed(fixture->table, 3, false);
+    assert_false(table_row_is_listed(fixture->table, 3));
+}
+
 static void owners_are_kept_with_their_incarnation(void **state)
 {
     struct fixture *fixture = *state;
@@ -298,6 +313,7 @@ int main(void)
         TEST(rows_come_back_as_written),
         TEST(scribbled_texts_are_terminated),
         TEST(texts_are_cut_between_characters),
+        TEST(rows_are_listed_when_the_hub_says_so),
         TEST(owners_are_kept_with_their_incarnation),
         TEST(torn_row_is_busy_and_can_be_repaired),
         TEST(torn_row_is_found_by_the_next_owner),
