@@ -19,7 +19,7 @@
 #include <stdlib.h>
 
 /* Connections kept idle, all servers together. */
-enum { IDLE_MAX = 256 };
+enum { IDLE_MAX = 32 };
 
 /* So many exchanges at once are a wave. */
 enum { WAVE_MIN = 64 };

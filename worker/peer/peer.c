@@ -57,22 +57,18 @@ json_t *peer_new_id(struct peer *peer)
     return json_integer(++peer->last_id);
 }
 
-int peer_call(struct peer *peer, const char *method, const json_t *id, const char *body, uint64_t timeout_ms,
-              const struct call_handlers *handlers, void *user, struct call **out)
+int peer_call(struct peer *peer, const struct call_request *wanted, const struct call_handlers *handlers, void *user,
+              struct call **out)
 {
     if (peer->era->send != NULL) {
         *out = NULL;
-        return peer->era->send(peer, body);
+        return peer->era->send(peer, wanted->body);
     }
     const struct transfer_target target = peer->era->target(peer);
-    const struct call_request request = {
-        .rpc_method = peer->era->names_methods ? method : NULL,
-        .id = id,
-        .body = body,
-        .headers_timeout_ms = timeout_ms > 0 ? timeout_ms : peer_attempt_ms(peer),
-        .timeout_ms = timeout_ms,
-        .resumable = peer->era->resumes && timeout_ms > 0,
-    };
+    struct call_request request = *wanted;
+    request.rpc_method = peer->era->names_methods ? wanted->rpc_method : NULL;
+    request.headers_timeout_ms = wanted->timeout_ms > 0 ? wanted->timeout_ms : peer_attempt_ms(peer);
+    request.resumable = peer->era->resumes && wanted->timeout_ms > 0;
     return call_start(&target, &request, handlers, user, out);
 }
 

@@ -100,10 +100,11 @@ struct transfer_target peer_target(const struct peer *peer);
 /* A new id for a request, or NULL without memory. */
 MUST_CHECK json_t *peer_new_id(struct peer *peer);
 
-/* A call to the server in the era under way: `method` names it where the era wants that, `id` NULL: a notification. In an
- * era that writes, *out is NULL then, and the reply comes as any message. 0 or a negative errno. */
-MUST_CHECK int peer_call(struct peer *peer, const char *method, const json_t *id, const char *body, uint64_t timeout_ms,
-                         const struct call_handlers *handlers, void *user, struct call **out);
+/* A call to the server in the era under way, which decides whether its method is named and its stream resumed; the time
+ * for the headers is that of an attempt when there is none for the whole. In an era that writes, *out is NULL then, and
+ * the reply comes as any message. 0 or a negative errno. */
+MUST_CHECK int peer_call(struct peer *peer, const struct call_request *wanted, const struct call_handlers *handlers,
+                         void *user, struct call **out);
 
 /* Ends the peer when `result`, of starting `what`, is a failure. Runs a handler then. */
 void peer_check(struct peer *peer, const char *what, int result);

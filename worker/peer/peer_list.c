@@ -96,8 +96,15 @@ static int ask_page(struct peer_listing *listing, const char *cursor)
     if (body == NULL)
         return -ENOMEM;
     const json_t *id = peer->era->replies_on_stream ? NULL : listing->id;
-    int result = peer_call(peer, mcp_list_method(listing->kind), id, body, PEER_LIST_MS, &CALL_HANDLERS, listing,
-                           &listing->call);
+    const struct call_request request = {
+        .rpc_method = mcp_list_method(listing->kind),
+        .id = id,
+        .body = body,
+        .timeout_ms = PEER_LIST_MS,
+        .close_after =
+            cursor == NULL, /* most lists have one page, and a kept connection would stay beside the stream */
+    };
+    int result = peer_call(peer, &request, &CALL_HANDLERS, listing, &listing->call);
     free(body);
     return result;
 }

@@ -51,7 +51,8 @@ void peer_post(struct peer *peer, char *body)
         answer = malloc(sizeof(*answer));
     if (answer != NULL) {
         *answer = (struct peer_answer){.peer = peer, .next = peer->answers};
-        if (peer_call(peer, NULL, NULL, body, peer_attempt_ms(peer), &ANSWER_HANDLERS, answer, &answer->call) == 0) {
+        const struct call_request request = {.body = body, .timeout_ms = peer_attempt_ms(peer), .close_after = true};
+        if (peer_call(peer, &request, &ANSWER_HANDLERS, answer, &answer->call) == 0) {
             peer->answers = answer;
             peer->answer_count++;
         } else {

@@ -298,7 +298,9 @@ static int post_step(struct peer *peer, const char *step, const json_t *id, char
     if (body == NULL)
         return -ENOMEM;
     peer->step = step;
-    int result = peer_call(peer, step, id, body, peer_attempt_ms(peer), handlers, peer, &peer->as.session->call);
+    const struct call_request request = {
+        .rpc_method = step, .id = id, .body = body, .timeout_ms = peer_attempt_ms(peer)};
+    int result = peer_call(peer, &request, handlers, peer, &peer->as.session->call);
     free(body);
     return result;
 }

@@ -48,8 +48,8 @@ static int post_step(struct peer *peer, const char *step, char *body)
     if (body == NULL)
         return -ENOMEM;
     peer->step = step;
-    int result =
-        peer_call(peer, step, NULL, body, peer_attempt_ms(peer), &POST_HANDLERS, peer, &peer->as.http_sse->call);
+    const struct call_request request = {.body = body, .timeout_ms = peer_attempt_ms(peer)};
+    int result = peer_call(peer, &request, &POST_HANDLERS, peer, &peer->as.http_sse->call);
     free(body);
     return result;
 }

@@ -46,8 +46,9 @@ static int discover(struct peer *peer)
     if (body == NULL)
         return -ENOMEM;
     peer->step = DISCOVER;
-    result = peer_call(peer, DISCOVER, stateless->id, body, peer_attempt_ms(peer), &DISCOVER_HANDLERS, peer,
-                       &stateless->call);
+    const struct call_request request = {
+        .rpc_method = DISCOVER, .id = stateless->id, .body = body, .timeout_ms = peer_attempt_ms(peer)};
+    result = peer_call(peer, &request, &DISCOVER_HANDLERS, peer, &stateless->call);
     free(body);
     return result;
 }
@@ -60,7 +61,8 @@ static int subscribe(struct peer *peer)
     if (body == NULL)
         return -ENOMEM;
     peer->step = LISTEN;
-    result = peer_call(peer, LISTEN, stateless->id, body, 0, &LISTEN_HANDLERS, peer, &stateless->call);
+    const struct call_request request = {.rpc_method = LISTEN, .id = stateless->id, .body = body};
+    result = peer_call(peer, &request, &LISTEN_HANDLERS, peer, &stateless->call);
     free(body);
     return result;
 }
