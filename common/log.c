@@ -11,6 +11,7 @@
 #include "common/log.h"
 
 #include "common/clock.h"
+#include "common/utf8.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -127,23 +128,6 @@ static void put_format(struct line *line, const char *format, ...)
     put(line, text);
 }
 
-/* Bytes of the UTF-8 character at `text`, 0 when it is none. */
-static size_t character_size(const unsigned char *text)
-{
-    size_t size = text[0] < 0x80 ? 1 : text[0] >= 0xC2 && text[0] < 0xE0 ? 2 : text[0] < 0xF0 ? 3 : 4;
-    if (size == 1)
-        return 1;
-    if (text[0] < 0xC2 || text[0] > 0xF4)
-        return 0;
-    for (size_t i = 1; i < size; i++)
-        if ((text[i] & 0xC0) != 0x80)
-            return 0;
-    bool overlong = (text[0] == 0xE0 && text[1] < 0xA0) || (text[0] == 0xF0 && text[1] < 0x90);
-    bool surrogate = text[0] == 0xED && text[1] >= 0xA0;
-    bool past_end = text[0] == 0xF4 && text[1] >= 0x90;
-    return overlong || surrogate || past_end ? 0 : size;
-}
-
 /* One character of a quoted value. Terminals obey C0 and C1 controls, so neither goes out as it is. */
 static void put_character(struct line *line, const unsigned char *at, size_t size)
 {
@@ -169,7 +153,7 @@ static void put_quoted(struct line *line, const char *text)
     bool too_long = end - at > LOG_VALUE_MAX;
     put(line, "\"");
     while (at < end) {
-        size_t size = character_size(at);
+        size_t size = utf8_size((const char *)at);
         size_t step = size > 0 ? size : 1;
         if (too_long && (size_t)(end - at) <= step)
             break;

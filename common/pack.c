@@ -87,7 +87,7 @@ static int pack_nested(msgpack_packer *packer, const json_t *value, unsigned dep
     case JSON_NULL:
         return msgpack_pack_nil(packer);
     }
-    assert(!"jansson has no other types");
+    assert(false); /* jansson has no other types */
     return BUF_FULL;
 }
 

@@ -2,8 +2,7 @@
 /* Rows and slots as JSON. The hub's answers and the command line (which reads the table by itself when no process is
  * alive) both come from here, so that a user never sees two spellings of one thing.
  *
- * What a row says may have been scribbled on: numbers out of range have names all the same, and a text that is no UTF-8
- * is shown with question marks. What is not known is null, never 0 or "". */
+ * What a row says may have been scribbled on: numbers out of range have names all the same. What is not known is null, never 0 or "". */
 #include "common/row_view.h"
 
 #include "common/event.h"
@@ -39,23 +38,9 @@ static json_t *view_end(struct view *view)
     return view->object;
 }
 
-static json_t *text_value(const char *text)
-{
-    json_t *value = json_string(text);
-    if (value != NULL) {
-        return value;
-    }
-    char plain[ROW_ERROR_SIZE];
-    size_t length = 0;
-    for (; text[length] != '\0' && length < sizeof(plain) - 1; length++) {
-        plain[length] = (unsigned char)text[length] < 0x80 ? text[length] : '?';
-    }
-    return json_stringn(plain, length);
-}
-
 static json_t *text_or_null(const char *text)
 {
-    return text[0] == '\0' ? json_null() : text_value(text);
+    return text[0] == '\0' ? json_null() : json_string(text);
 }
 
 static json_t *number(uint64_t value)
@@ -99,7 +84,7 @@ static json_t *events_value(const struct row *row)
 {
     json_t *names = json_array();
     for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
-        if ((row->events & 1u << kind) != 0 && json_array_append_new(names, json_string(kind_name(kind))) != 0) {
+        if ((row->events & 1U << kind) != 0 && json_array_append_new(names, json_string(kind_name(kind))) != 0) {
             json_decref(names);
             return NULL;
         }
@@ -157,10 +142,10 @@ json_t *row_view(const struct table *table, uint32_t row, bool detail)
     const struct row_list *tools = &value.lists[KIND_TOOLS];
 
     struct view view = view_begin();
-    put(&view, "serverId", text_value(value.server_id));
-    put(&view, "serverName", text_value(value.server_name));
-    put(&view, "workspaceId", text_value(value.workspace_id));
-    put(&view, "userId", text_value(value.user_id));
+    put(&view, "serverId", json_string(value.server_id));
+    put(&view, "serverName", json_string(value.server_name));
+    put(&view, "workspaceId", json_string(value.workspace_id));
+    put(&view, "userId", json_string(value.user_id));
     put(&view, "state", json_string(state_name(value.state)));
     put(&view, "connected", json_boolean(state_is_connected(value.state)));
     put(&view, "supportsListChanged", supports_list_changed(&value));

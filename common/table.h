@@ -6,7 +6,7 @@
  * last one that everybody was told of. A row whose generation is ahead owes an event (see hub/relay).
  *
  * Nothing here blocks or allocates but open and create. What is read may have been scribbled on by a process that
- * crashed: texts are always terminated, enumerations may be out of range (names.h copes). Never a secret in it. A
+ * crashed: texts are always terminated and UTF-8, enumerations may be out of range (names.h copes). Never a secret in it. A
  * struct table may be used from any thread as long as each row, slot and bitmap word keeps its one writer. */
 #ifndef COMMON_TABLE_H
 #define COMMON_TABLE_H
@@ -122,7 +122,7 @@ uint64_t table_created_ms(const struct table *table);
  *
  * Who writes must have a row number below the capacity. Reading with any other is TABLE_NO_ROW, no owner, or 0. */
 
-/* Copies a whole row: 0, TABLE_NO_ROW, or TABLE_BUSY after a bounded number of tries. */
+/* Copies a whole row, its texts mended: 0, TABLE_NO_ROW, or TABLE_BUSY after a bounded number of tries. */
 MUST_CHECK int table_row_read(const struct table *table, uint32_t row, struct row *out);
 
 /* Sees to it that the row has memory. The file is sparse: on a full tmpfs, touching a row without memory would end the

@@ -9,6 +9,7 @@
  * A change is stored in this order, so that dying at any point loses nothing: payload and generation in one sequence,
  * then the dirty bit. A generation without its bit is found by the slow sweep. */
 #include "common/table_map.h"
+#include "common/utf8.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -86,15 +87,22 @@ static void load_payload(const struct layout_row *row, size_t first, size_t coun
     }
 }
 
-static void terminate_texts(struct row *row)
+static void mend_text(char *field, size_t size)
 {
-    row->server_id[ROW_ID_SIZE - 1] = '\0';
-    row->server_name[ROW_NAME_SIZE - 1] = '\0';
-    row->workspace_id[ROW_SCOPE_SIZE - 1] = '\0';
-    row->user_id[ROW_SCOPE_SIZE - 1] = '\0';
-    row->last_error[ROW_ERROR_SIZE - 1] = '\0';
-    row->server_info[ROW_SERVER_INFO_SIZE - 1] = '\0';
-    row->protocol_version[ROW_VERSION_SIZE - 1] = '\0';
+    field[size - 1] = '\0';
+    utf8_mend(field);
+}
+
+/* Whoever reads a row gets texts that end and are UTF-8, whatever a process that went mad has left there. */
+static void mend_texts(struct row *row)
+{
+    mend_text(row->server_id, sizeof(row->server_id));
+    mend_text(row->server_name, sizeof(row->server_name));
+    mend_text(row->workspace_id, sizeof(row->workspace_id));
+    mend_text(row->user_id, sizeof(row->user_id));
+    mend_text(row->last_error, sizeof(row->last_error));
+    mend_text(row->server_info, sizeof(row->server_info));
+    mend_text(row->protocol_version, sizeof(row->protocol_version));
 }
 
 /* --- rows --- */
@@ -118,7 +126,7 @@ int table_row_read(const struct table *table, uint32_t row, struct row *out)
         load_payload(from, 0, LAYOUT_ROW_PAYLOAD_WORDS, words);
         if (read_end(from, sequence)) {
             memcpy(out, words, sizeof(words));
-            terminate_texts(out);
+            mend_texts(out);
             return 0;
         }
     }

@@ -5,6 +5,7 @@
 #include "broker/ctl/format.h"
 
 #include "common/duration.h"
+#include "common/utf8.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -13,22 +14,10 @@
 /* Size of the character at `text`, or 0 when it is none that may be shown (a control, or no UTF-8). */
 static size_t character_size(const unsigned char *text)
 {
-    size_t size;
+    bool is_c0 = text[0] < ' ' || text[0] == 0x7f;
+    bool is_c1 = text[0] == 0xc2 && text[1] < 0xa0;
 
-    if (text[0] < 0x80)
-        return text[0] < ' ' || text[0] == 0x7f ? 0 : 1;
-    if (text[0] >= 0xc2 && text[0] < 0xe0)
-        size = 2;
-    else if (text[0] >= 0xe0 && text[0] < 0xf0)
-        size = 3;
-    else if (text[0] >= 0xf0 && text[0] < 0xf5)
-        size = 4;
-    else
-        return 0;
-    for (size_t i = 1; i < size; i++)
-        if ((text[i] & 0xc0) != 0x80) /* the NUL, too */
-            return 0;
-    return size == 2 && text[0] == 0xc2 && text[1] < 0xa0 ? 0 : size; /* C1 */
+    return is_c0 || is_c1 ? 0 : utf8_size((const char *)text);
 }
 
 static size_t step(const unsigned char *text)

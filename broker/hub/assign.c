@@ -29,7 +29,7 @@
 
 /* A process that has not beaten for so long is no writer any more; its supervisor has killed it long since. */
 enum { GONE_AFTER_MS = 30000 };
-enum { NONE = UINT32_MAX };
+#define NONE UINT32_MAX
 
 enum list_name { LIST_PUT, LIST_DROP, LIST_COUNT };
 

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { ROSTER_NO_ROW = UINT32_MAX };
+#define ROSTER_NO_ROW UINT32_MAX
 
 enum roster_outcome {
     ROSTER_FULL = 1, /* every row is in use */

@@ -60,7 +60,7 @@ static void rows_come_back_as_written(void **state)
     create(fixture, CAPACITY);
     for (uint32_t i = 0; i < CAPACITY; i++) {
         struct row written, read;
-        memset(&written, (int)(i + 1), sizeof(written));
+        memset(&written, (int)(i % 127 + 1), sizeof(written)); /* ASCII: texts */
         written.server_id[ROW_ID_SIZE - 1] = written.server_name[ROW_NAME_SIZE - 1] = '\0';
         written.workspace_id[ROW_SCOPE_SIZE - 1] = written.user_id[ROW_SCOPE_SIZE - 1] = '\0';
         written.last_error[ROW_ERROR_SIZE - 1] = written.server_info[ROW_SERVER_INFO_SIZE - 1] = '\0';
@@ -91,6 +91,19 @@ static void scribbled_texts_are_terminated(void **state)
     assert_int_equal(strlen(row.last_error), ROW_ERROR_SIZE - 1);
     assert_int_equal(strlen(row.server_info), ROW_SERVER_INFO_SIZE - 1);
     assert_int_equal(strlen(row.protocol_version), ROW_VERSION_SIZE - 1);
+}
+
+static void scribbled_texts_are_utf8(void **state)
+{
+    struct fixture *fixture = *state;
+    create(fixture, CAPACITY);
+    struct row row = row_called("a\xff"), copy;
+    table_text(row.last_error, sizeof(row.last_error), "gr\xc3\xbcn \xc3");
+    assert_int_equal(table_row_reserve(fixture->table, 3), 0);
+    table_row_write(fixture->table, 3, &row);
+    assert_int_equal(table_row_read(fixture->table, 3, &copy), 0);
+    assert_string_equal(copy.server_id, "a?");
+    assert_string_equal(copy.last_error, "gr\xc3\xbcn ?");
 }
 
 static void texts_are_cut_between_characters(void **state)
@@ -312,6 +325,7 @@ int main(void)
         TEST(rows_without_memory_stay_without),
         TEST(rows_come_back_as_written),
         TEST(scribbled_texts_are_terminated),
+        TEST(scribbled_texts_are_utf8),
         TEST(texts_are_cut_between_characters),
         TEST(rows_are_listed_when_the_hub_says_so),
         TEST(owners_are_kept_with_their_incarnation),
