@@ -11,6 +11,7 @@
 #include "common/program.h"
 #include "worker/peer/peer.h"
 #include "worker/probe.h"
+#include "worker/stdio/spawner.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -39,6 +40,7 @@ static void leave(struct process *process)
     process->link = NULL;
     worker_destroy(process->worker);
     process->worker = NULL;
+    spawner_close();
     if (peer_farewells() > 0)
         exit(process->exit_code); /* sessions that nobody answered for; the loop would wait for them */
 }
@@ -54,6 +56,13 @@ static void stop(struct process *process)
         worker_stop(process->worker, on_stopped, process);
     else
         leave(process);
+}
+
+/* Nothing can be executed in here any more: another worker with another spawner takes over. */
+static void on_spawner_gone(void *user)
+{
+    log_error("spawner.gone", LOG_TEXT("then", "the worker leaves, to be replaced"));
+    stop(user);
 }
 
 /* "<slot> <start count>\n<configuration>" */
@@ -72,7 +81,8 @@ static void start(struct process *process, const char *argument)
     char role[ROLE_SIZE];
     snprintf(role, sizeof(role), "worker-%d", slot);
     log_open(role, (enum log_level)config.log_level, (enum log_format)config.log_format);
-    if (worker_create(&process->loop, slot, start_count, &config, &process->worker) != 0) {
+    if (spawner_open(&process->loop, on_spawner_gone, process) != 0 ||
+        worker_create(&process->loop, slot, start_count, &config, &process->worker) != 0) {
         process->exit_code = EXIT_FAILURE;
         goto failed;
     }

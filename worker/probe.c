@@ -17,6 +17,7 @@
 #include "worker/conn/verdict.h"
 #include "worker/http/delay.h"
 #include "worker/probe_report.h"
+#include "worker/stdio/spawner.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -245,6 +246,12 @@ static int write_report(const struct probe *probe)
     return probe_report_is_good(&probe->report) ? PROGRAM_PROBE_GOOD : PROGRAM_PROBE_BAD;
 }
 
+/* The server has its keeper by then, or is told as one that cannot be started. */
+static void on_spawner_gone(void *user)
+{
+    (void)user;
+}
+
 int probe_run(const char *wait)
 {
     char *end;
@@ -255,8 +262,13 @@ int probe_run(const char *wait)
     log_open("probe", LOG_LEVEL_WARN, LOG_FORMAT_AUTO);
     int code = PROGRAM_PROBE_FAULT;
     probe.def = read_definition();
+    if (probe.def && probe.def->command && spawner_open(&probe.loop, on_spawner_gone, NULL) != 0)
+        goto destroy_def;
     if (probe.def && look_with_engines(&probe) == 0)
         code = write_report(&probe);
+    spawner_close();
+    uv_run(&probe.loop, UV_RUN_DEFAULT);
+destroy_def:
     server_def_destroy(probe.def);
     uv_loop_close(&probe.loop);
     return code;

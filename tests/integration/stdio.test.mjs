@@ -107,11 +107,26 @@ test('a server dies with its keeper, and is started again', async (t) => {
   await broker.untilState('s', 'listening');
   const pid = pidOf(broker, 's');
   const keeper = parentOf(pid);
-  assert.equal(parentOf(keeper), await broker.workerPid(0));
+  assert.equal(parentOf(parentOf(keeper)), await broker.workerPid(0), 'worker, spawner, keeper, server');
   process.kill(keeper, 'SIGKILL');
   await until('the server to be gone', () => !isAlive(pid));
   await until('another server', () => pidsOf(broker, 's')[1]);
   await broker.untilState('s', 'listening');
+});
+
+test('a spawner that dies takes its worker along, in order, and both come back', async (t) => {
+  const script = newScript();
+  const broker = await startBroker(t, { servers: { s: script.definition }, args: ['--workers', '1'] });
+  await broker.untilState('s', 'listening');
+  const pid = pidOf(broker, 's');
+  const worker = await broker.workerPid(0);
+  const [spawner] = childrenOf(worker);
+  assert.equal(parentOf(parentOf(pid)), spawner);
+  process.kill(spawner, 'SIGKILL');
+  await until('another worker', async () => (await broker.workerPid(0)) !== worker && pidsOf(broker, 's').length === 2);
+  await broker.untilState('s', 'listening');
+  assert.equal(isAlive(pid), false);
+  assert.deepEqual(endsOf(broker, 's'), ['exited with code 0']);
 });
 
 test('stopping ends the whole process group, politely first', async (t) => {

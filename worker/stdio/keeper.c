@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* mcp-broker-keeper: stands between a worker and one stdio server, so that the server, and whatever it has started, never
+/* The keeper of one stdio server stands between it and the worker, so that the server, and whatever it has started, never
  * stays when it is no longer wanted. A worker alone could not see to that: killed by SIGKILL it can do nothing more,
  * and the kernel's parent-death signal reaches a child, but no grandchild.
  *
- *   worker ── keeper ── server (leader of a process group) ── its children …
+ *   spawner ── keeper ── server (leader of a process group) ── its children …
+ *                └── leash ── worker
  *
  * What is covered: everything in the server's process group, whether the server is to leave, has exited by itself, or
- * the worker has died in whatever way (its end of the socket is closed then). When the keeper itself is killed, the
+ * the worker has died in whatever way (its end of the leash is closed then). When the keeper itself is killed, the
  * server dies by the parent-death signal, and its children are told by the end of their standard input. What is not: a
  * process that has left the group on purpose, as daemons do.
  *
  * Leaving is a ladder: the worker has closed the standard input; SIGTERM; SIGKILL. Orphans of the group become children
  * of the keeper, so that it knows when the last of them has gone; then it exits. It has no other task, holds no other
- * descriptor, and is small: there is one for each server. */
+ * descriptor, and is small: there is one for each server. Its order, which may hold credentials, came over the leash and
+ * is forgotten once the server has it, so that nothing of it stands in the keeper's title or environment. */
 #include "worker/stdio/keeper.h"
 
 #include "common/clock.h"
@@ -22,8 +24,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -32,7 +34,6 @@
 #include <unistd.h>
 
 enum {
-    EXIT_CONFIG = 78,
     EXIT_NOT_EXECUTED = 127,
     FILES_MAX = 1024, /* open files of the server, which it may raise: programs that select() need no more than this */
 };
@@ -62,6 +63,67 @@ static void report(struct keeper_report news)
     send(KEEPER_FD, &news, sizeof(news), MSG_NOSIGNAL);
 }
 
+/* --- its order --- */
+
+struct order {
+    char *bytes;
+    size_t size;
+    char *folder;
+    char **words, **variables; /* each ends with NULL */
+};
+
+static bool read_whole(void *out, size_t size)
+{
+    return recv(KEEPER_FD, out, size, MSG_WAITALL) == (ssize_t)size;
+}
+
+/* The text at *at, which then is behind it; NULL when there is none any more. */
+static char *next_text(const struct order *order, size_t *at)
+{
+    char *text = order->bytes + *at;
+    if (*at >= order->size)
+        return NULL;
+    *at += strlen(text) + 1;
+    return text;
+}
+
+static char **take_texts(const struct order *order, size_t *at, uint32_t count)
+{
+    char **texts = calloc((size_t)count + 1, sizeof(*texts));
+    for (uint32_t i = 0; texts != NULL && i < count; i++)
+        if ((texts[i] = next_text(order, at)) == NULL) {
+            free(texts);
+            return NULL;
+        }
+    return texts;
+}
+
+/* False when there is none: the worker has gone, or is no version of ours. */
+static bool read_order(struct order *order)
+{
+    struct keeper_order head;
+    size_t at = 0;
+    if (!read_whole(&head, sizeof(head)) || head.size == 0 || head.size > KEEPER_ORDER_MAX || head.words == 0 ||
+        head.words > head.size || head.variables > head.size || (order->bytes = malloc(head.size)) == NULL)
+        return false;
+    order->size = head.size;
+    if (!read_whole(order->bytes, order->size) || order->bytes[order->size - 1] != '\0')
+        return false;
+    order->folder = next_text(order, &at);
+    order->words = take_texts(order, &at, head.words);
+    order->variables = take_texts(order, &at, head.variables);
+    return order->folder != NULL && order->words != NULL && order->variables != NULL && at == order->size;
+}
+
+static void forget_order(struct order *order)
+{
+    if (order->bytes != NULL)
+        explicit_bzero(order->bytes, order->size);
+    free(order->bytes);
+    free(order->words);
+    free(order->variables);
+}
+
 /* --- the server's process, until it is the server --- */
 
 static void limit_files(void)
@@ -82,7 +144,7 @@ static _Noreturn void give_up(int pipe, enum keeper_news news)
 }
 
 /* The pipe closes when the command is executed. */
-static _Noreturn void become_server(pid_t keeper, int pipe, char **arguments)
+static _Noreturn void become_server(pid_t keeper, int pipe, const struct order *order)
 {
     sigset_t none;
     setpgid(0, 0);
@@ -93,14 +155,15 @@ static _Noreturn void become_server(pid_t keeper, int pipe, char **arguments)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     limit_files();
-    if (chdir(arguments[1]) != 0)
+    if (chdir(order->folder) != 0)
         give_up(pipe, KEEPER_NO_FOLDER);
-    execvp(arguments[2], arguments + 2);
+    environ = order->variables; /* with the PATH in which the command is looked for */
+    execvp(order->words[0], order->words);
     give_up(pipe, KEEPER_NO_COMMAND);
 }
 
 /* What became of it: that it has started, or why not. */
-static struct keeper_report start_server(struct keeper *keeper, char **arguments)
+static struct keeper_report start_server(struct keeper *keeper, const struct order *order)
 {
     struct keeper_report why = {.news = KEEPER_NO_COMMAND};
     pid_t self = getpid();
@@ -110,7 +173,7 @@ static struct keeper_report start_server(struct keeper *keeper, char **arguments
         return why;
     }
     if (keeper->server == 0)
-        become_server(self, ends[1], arguments);
+        become_server(self, ends[1], order);
     setpgid(keeper->server, keeper->server); /* whoever is first: from here on the group is there */
     close(ends[1]);
     if (read(ends[0], &why, sizeof(why)) != sizeof(why))
@@ -190,12 +253,6 @@ static void keep(struct keeper *keeper)
 
 /* --- the process --- */
 
-static bool is_socket(int fd)
-{
-    int type;
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){sizeof(type)}) == 0;
-}
-
 /* The server's ends of its pipes are not the keeper's to hold open. */
 static void let_go_of_stdio(void)
 {
@@ -206,23 +263,22 @@ static void let_go_of_stdio(void)
     close(null);
 }
 
-int main(int count, char **arguments)
+int keeper_run(void)
 {
     struct keeper keeper = {.worker = KEEPER_FD};
+    struct order order = {.bytes = NULL};
     sigset_t children;
-    if (count < 3 || !is_socket(KEEPER_FD)) {
-        fprintf(stderr, KEEPER_PROGRAM ": started by a worker of mcp-broker only; run that\n");
-        return EXIT_CONFIG;
-    }
-    close_range(KEEPER_FD + 1, ~0U, 0);
     fcntl(KEEPER_FD, F_SETFD, FD_CLOEXEC);
     set_ignored_signals(SIG_IGN);
+    sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
     sigemptyset(&children);
     sigaddset(&children, SIGCHLD);
     sigprocmask(SIG_BLOCK, &children, NULL);
     keeper.signals = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    report(start_server(&keeper, arguments));
+    if (read_order(&order))
+        report(start_server(&keeper, &order));
+    forget_order(&order);
     let_go_of_stdio();
     if (keeper.signals >= 0 && keeper.server > 0)
         keep(&keeper);

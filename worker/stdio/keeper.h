@@ -1,25 +1,40 @@
 /* SPDX-License-Identifier: MIT */
-/* Between a worker and the keeper of one stdio server: how the keeper is started, and what is said over the socket that
- * is its descriptor 3.
+/* mcp-broker-keeper, which starts programs for a worker that may start none itself (its sandbox), and what is said to it.
  *
- *   mcp-broker-keeper FOLDER COMMAND [ARGUMENT…]     0, 1, 2 and the environment are the server's
+ *   mcp-broker-keeper     descriptor 3: a socket to the worker, on which a server is asked for (spawner.h)
  *
- *   keeper -> worker   struct keeper_report, whole
- *   worker -> keeper   one byte, any: end the server in order (its standard input has been closed)
- *                      end of file: kill it at once
+ *   worker -> spawner     one byte, with KEEPER_FDS descriptors: the server's 0, 1 and 2, and the leash
  *
- * The keeper exits when nobody of the server's process group is left. */
+ * For each of these the spawner forks: that process is the keeper of one server, and talks to the worker on the leash.
+ *
+ *   worker -> keeper      struct keeper_order and `size` bytes of texts, each with its NUL: the folder, the command, its
+ *                         arguments, the variables of its environment; then, once:
+ *                         one byte, any: end the server in order (its standard input has been closed)
+ *                         end of file: kill it at once
+ *   keeper -> worker      struct keeper_report, whole
+ *
+ * The spawner exits when the worker has gone, a keeper when nobody of its server's process group is left. */
 #ifndef WORKER_KEEPER_H
 #define WORKER_KEEPER_H
+
+#include "common/compiler.h"
 
 #include <stdint.h>
 
 #define KEEPER_PROGRAM "mcp-broker-keeper"
 
 enum {
-    KEEPER_FD = 3,
+    KEEPER_FD = 3, /* the worker's socket, then a keeper's leash */
+    KEEPER_FDS = KEEPER_FD + 1,
+    KEEPER_ORDER_MAX = 4 * 1024 * 1024,
     KEEPER_LEAVE_MS = 1500,     /* between the end of its input and SIGTERM */
     KEEPER_TERMINATE_MS = 1500, /* between SIGTERM and SIGKILL */
+};
+
+struct keeper_order {
+    uint32_t size;
+    uint32_t words;     /* command and arguments: 1 or more */
+    uint32_t variables; /* NAME=value each */
 };
 
 enum keeper_news {
@@ -33,5 +48,8 @@ struct keeper_report {
     int32_t news;
     int32_t value;
 };
+
+/* The keeper of one server, from its order to its end; KEEPER_FDS descriptors are in their places. The exit code. */
+MUST_CHECK int keeper_run(void);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* One stdio server, by way of its keeper (keeper.c): the worker starts the keeper, which starts the server, tells of its
- * birth and death, and sees to it that nobody of it is left in the end. The pipes are the server's own:
+/* One stdio server, by way of its keeper (keeper.c): a keeper is asked for, and starts the server, tells of its birth and
+ * death, and sees to it that nobody of it is left in the end; the end of the leash is the keeper's. The pipes are the
+ * server's own:
  *
  *   worker ══ input, output, errors ══════════ server
  *        └── leash ── keeper ── SIGTERM, SIGKILL ──┘
@@ -12,13 +13,12 @@
  * out whatever happens: its output is dropped, its errors still go to the log, and its memory goes with the keeper. */
 #include "worker/stdio/stdio_process.h"
 
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/problems.h"
-#include "common/program.h"
 #include "worker/http/delay.h"
-#include "worker/stdio/keeper.h"
 #include "worker/stdio/lines.h"
+#include "worker/stdio/spawner.h"
 #include "worker/stdio/stdio_env.h"
 #include "worker/stdio/stdio_stderr.h"
 
@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,14 +36,12 @@ enum {
     READ_SIZE = 65536,
     PATIENCE_MS = 1000, /* for an exit, once a pipe has closed */
     NAME_SIZE = 64,
-    REPORTS_SIZE = 8 * sizeof(struct keeper_report), /* more than a keeper ever sends */
     LAST_ERRORS_SIZE = 4096,
     LAST_ERRORS_ROUNDS = 16, /* as much as a pipe holds */
     PIPES = 4,
 };
 
 struct stdio_process {
-    uv_process_t keeper;
     uv_pipe_t input, output, errors, leash;
     uv_loop_t *loop;
     const struct stdio_handlers *handlers; /* NULL once closed */
@@ -64,6 +63,7 @@ struct stdio_process {
 
 struct outgoing {
     uv_write_t request; /* first: a pointer to it is one to the whole */
+    size_t size;
     char text[];
 };
 
@@ -216,12 +216,6 @@ static void on_errors(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
         stdio_stderr_feed(&process->stderr_log, buf->base, (size_t)size);
 }
 
-static void on_leash(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
-{
-    if (size > 0)
-        on_reports(stream->data, buf->base, (size_t)size);
-}
-
 /* Reads what is there without waiting for the loop. The size, or 0. */
 static size_t read_rest(const uv_pipe_t *pipe, char *bytes, size_t room)
 {
@@ -232,15 +226,10 @@ static size_t read_rest(const uv_pipe_t *pipe, char *bytes, size_t room)
     return size > 0 ? (size_t)size : 0;
 }
 
-static void on_keeper_exit(uv_process_t *keeper, int64_t status, int signal)
+static void on_keeper_gone(struct stdio_process *process)
 {
-    struct stdio_process *process = keeper->data;
-    char bytes[REPORTS_SIZE];
-    on_reports(process, bytes, read_rest(&process->leash, bytes, sizeof(bytes)));
-    if (status != 0 || signal != 0 || !process->has_ended)
-        log_error("stdio.keeper_died", LOG_TEXT("server", process->server), LOG_I64("code", status),
-                  LOG_I64("signal", signal));
     if (!process->has_ended) {
+        log_error("stdio.keeper_died", LOG_TEXT("server", process->server));
         process->has_ended = true;
         set_end(process, STDIO_EXITED, "its keeper died");
         tell_end(process);
@@ -248,6 +237,14 @@ static void on_keeper_exit(uv_process_t *keeper, int64_t status, int signal)
     process->has_keeper = false;
     if (process->handlers == NULL)
         finish(process);
+}
+
+static void on_leash(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
+{
+    if (size > 0)
+        on_reports(stream->data, buf->base, (size_t)size);
+    else if (size < 0)
+        on_keeper_gone(stream->data);
 }
 
 /* --- writing --- */
@@ -275,8 +272,9 @@ int stdio_process_write(struct stdio_process *process, const char *text)
         return -ENOMEM;
     memcpy(outgoing->text, text, size);
     outgoing->text[size] = '\n';
+    outgoing->size = size + 1;
     outgoing->request.data = process;
-    uv_buf_t buf = uv_buf_init(outgoing->text, (unsigned)size + 1);
+    uv_buf_t buf = uv_buf_init(outgoing->text, (unsigned)outgoing->size);
     int result = uv_write(&outgoing->request, input, &buf, 1, on_written);
     if (result != 0)
         free(outgoing);
@@ -312,40 +310,57 @@ static int open_leash(uv_pipe_t *ours, int *theirs)
     return result;
 }
 
-static int spawn_keeper(struct stdio_process *process, const struct server_def *def, const int *theirs)
+static int append_text(struct buf *texts, const char *text)
 {
-    const char *words[SERVER_DEF_ARGS_MAX + 4] = {KEEPER_PROGRAM, def->cwd != NULL ? def->cwd : ".", def->command};
-    char *arguments[SERVER_DEF_ARGS_MAX + 4];
-    char path[PATH_MAX];
-    struct problems problems;
-    problems_init(&problems);
-    int missing = program_find(KEEPER_PROGRAM, path, &problems);
-    if (missing)
-        log_error("stdio.no_keeper", LOG_TEXT("error", problems.count > 0 ? problems.lines[0] : "no memory"));
-    problems_fini(&problems);
-    char **env = stdio_env_create(def, environ);
-    if (env == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < def->arg_count; i++)
-        words[3 + i] = def->args[i];
-    memcpy(arguments, words, sizeof(arguments)); /* which nobody changes, though the type allows it */
-    uv_stdio_container_t stdio[KEEPER_FD + 1];
-    for (int i = 0; i <= KEEPER_FD; i++)
-        stdio[i] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = theirs[i]};
-    const uv_process_options_t options = {.exit_cb = on_keeper_exit,
-                                          .file = path,
-                                          .args = arguments,
-                                          .env = env,
-                                          .flags = UV_PROCESS_DETACHED,
-                                          .stdio = stdio,
-                                          .stdio_count = ARRAY_LENGTH(stdio)};
-    int result = -ENOENT;
-    if (!missing) {
-        process->open_handles++; /* whatever comes of it */
-        result = uv_spawn(process->loop, &process->keeper, &options);
-    }
-    stdio_env_destroy(env);
+    return buf_append(texts, text, strlen(text) + 1);
+}
+
+/* The texts of an order, and how many there are of each kind. */
+static int write_texts(const struct server_def *def, char *const *env, struct buf *texts, struct keeper_order *head)
+{
+    int result = append_text(texts, def->cwd != NULL ? def->cwd : ".");
+    if (result == 0)
+        result = append_text(texts, def->command);
+    for (size_t i = 0; i < def->arg_count && result == 0; i++)
+        result = append_text(texts, def->args[i]);
+    head->words = (uint32_t)def->arg_count + 1;
+    for (head->variables = 0; env[head->variables] != NULL && result == 0; head->variables++)
+        result = append_text(texts, env[head->variables]);
+    head->size = (uint32_t)texts->size;
     return result;
+}
+
+static void on_ordered(uv_write_t *request, int status)
+{
+    struct outgoing *outgoing = (struct outgoing *)request;
+    (void)status; /* without its order a keeper exits, which is told by the leash */
+    explicit_bzero(outgoing->text, outgoing->size);
+    free(outgoing);
+}
+
+/* Writes what to start, for the keeper to read when it is there. */
+static int send_order(struct stdio_process *process, const struct server_def *def)
+{
+    struct buf texts;
+    struct keeper_order head;
+    struct outgoing *outgoing = NULL;
+    char **env = stdio_env_create(def, environ);
+    buf_init(&texts, KEEPER_ORDER_MAX);
+    int result = env != NULL ? write_texts(def, env, &texts, &head) : -ENOMEM;
+    if (result == 0 && (outgoing = malloc(sizeof(*outgoing) + sizeof(head) + texts.size)) == NULL)
+        result = -ENOMEM;
+    if (result == 0) {
+        outgoing->size = sizeof(head) + texts.size;
+        memcpy(outgoing->text, &head, sizeof(head));
+        memcpy(outgoing->text + sizeof(head), texts.bytes, texts.size);
+        uv_buf_t buf = uv_buf_init(outgoing->text, (unsigned)outgoing->size);
+        result = uv_write(&outgoing->request, (uv_stream_t *)&process->leash, &buf, 1, on_ordered);
+    }
+    if (result != 0)
+        free(outgoing);
+    buf_fini(&texts);
+    stdio_env_destroy(env);
+    return result > 0 ? -E2BIG : result;
 }
 
 static int start(struct stdio_process *process, const struct server_def *def)
@@ -359,11 +374,11 @@ static int start(struct stdio_process *process, const struct server_def *def)
     if (result == 0)
         result = open_leash(&process->leash, &theirs[KEEPER_FD]);
     if (result == 0)
-        result = spawn_keeper(process, def, theirs);
+        result = spawner_request(theirs);
     for (size_t i = 0; i < ARRAY_LENGTH(theirs); i++)
         if (theirs[i] >= 0)
             close(theirs[i]);
-    return result;
+    return result == 0 ? send_order(process, def) : result;
 }
 
 static struct stdio_process *create(uv_loop_t *loop, const struct server_def *def)
@@ -378,7 +393,6 @@ static struct stdio_process *create(uv_loop_t *loop, const struct server_def *de
         uv_pipe_init(loop, pipes[i], 0);
         pipes[i]->data = process;
     }
-    process->keeper.data = process;
     process->loop = loop;
     process->open_handles = PIPES;
     process->started_ms = clock_mono_ms();
@@ -447,11 +461,18 @@ static void read_last_errors(struct stdio_process *process)
 static void finish(struct stdio_process *process)
 {
     read_last_errors(process);
-    close_handle(&process->keeper);
     close_handle(&process->input);
     close_handle(&process->output);
     close_handle(&process->errors);
     close_handle(&process->leash);
+}
+
+/* For the keeper, which then kills at once; its own end is still to be read. */
+static void end_leash(struct stdio_process *process)
+{
+    uv_os_fd_t fd;
+    if (uv_fileno((const uv_handle_t *)&process->leash, &fd) == 0)
+        shutdown(fd, SHUT_WR);
 }
 
 void stdio_process_close(struct stdio_process **process)
@@ -471,7 +492,7 @@ void stdio_process_close(struct stdio_process **process)
     close_handle(&old->input);
     uv_buf_t in_order = uv_buf_init((char[]){'.'}, 1);
     if (old->has_ended || uv_try_write((uv_stream_t *)&old->leash, &in_order, 1) != 1)
-        close_handle(&old->leash);
+        end_leash(old);
 }
 
 unsigned stdio_process_leaving(void)
