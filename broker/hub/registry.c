@@ -28,6 +28,7 @@ enum statement {
     STORE_LEVEL,
     LOAD_MEMORY,
     STORE_MEMORY,
+    EACH_KNOWN,
     LOAD_NOTE,
     STORE_NOTE,
     FORGET_LEVELS,
@@ -49,6 +50,8 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [LOAD_MEMORY] = "SELECT era, protocol_version FROM memory WHERE id = ?1",
     [STORE_MEMORY] = "INSERT OR REPLACE INTO memory(id, era, protocol_version) VALUES(?1, ?2, ?3)",
+    [EACH_KNOWN] = "SELECT id, max(generation) FROM"
+                   " (SELECT id, generation FROM levels UNION ALL SELECT id, 0 FROM memory) GROUP BY id",
     [LOAD_NOTE] = "SELECT value FROM meta WHERE key = ?1",
     [STORE_NOTE] = "INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)",
     [FORGET_LEVELS] = "DELETE FROM levels WHERE id = ?1",
@@ -323,6 +326,19 @@ int registry_load_memory(struct registry *registry, const char *id, struct regis
     snprintf(out->protocol_version, sizeof(out->protocol_version), "%s", column_text(statement, 1));
     finish(statement);
     return 0;
+}
+
+int registry_each_known(struct registry *registry, void (*on_known)(void *user, const char *id, uint64_t generation),
+                        void *user)
+{
+    sqlite3_stmt *statement = registry->statements[EACH_KNOWN];
+    int code;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        on_known(user, column_text(statement, 0), column_number(statement, 1));
+    }
+    int result = code == SQLITE_DONE ? 0 : fail(registry, code);
+    finish(statement);
+    return result;
 }
 
 int registry_begin(struct registry *registry)

@@ -74,6 +74,11 @@ MUST_CHECK int registry_load_level(struct registry *registry, const char *id, en
                                    struct registry_level *out);
 MUST_CHECK int registry_load_memory(struct registry *registry, const char *id, struct registry_memory *out);
 
+/* Each server of which something is known, with its highest generation. Borrowed for the call; `on_known` must not call
+ * the registry. */
+MUST_CHECK int registry_each_known(struct registry *registry,
+                                   void (*on_known)(void *user, const char *id, uint64_t generation), void *user);
+
 /* A batch: begin, any number of stores and forgets, commit. A fault in one of them ends it, and nothing of it was stored:
  * what follows returns the same fault, up to the commit, which may then be left out. The caller tries all of it again,
  * later. */

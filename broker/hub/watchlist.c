@@ -28,8 +28,9 @@ struct watchlist {
     struct registry *registry;
     struct history *history;
     struct assign *assign;
-    uint64_t *in_file; /* while a file is applied: bit a row, its server stands in the new one */
-    uint32_t left_out;
+    uint64_t *in_file;        /* while a file is applied: bit a row, its server stands in the new one */
+    uint32_t left_out;        /* of the file */
+    uint32_t stored_left_out; /* of those connected at run time */
 };
 
 /* assign's: nobody has the row any more, and it goes to nobody. */
@@ -205,6 +206,7 @@ static int add_stored(struct watchlist *watchlist, struct server_def *def)
         return 0;
     log_error("watchlist.left_out", LOG_TEXT("server", def->id), LOG_TEXT("remedy", "a greater --capacity"));
     server_def_destroy(def);
+    watchlist->stored_left_out++;
     return result == WATCHLIST_FULL ? 0 : result;
 }
 
@@ -228,8 +230,43 @@ int watchlist_load(struct watchlist *watchlist)
     return result;
 }
 
+/* What the registry knows of servers that are no more: they were taken out of the file while no hub ran. */
+struct orphans {
+    const struct roster *roster;
+    json_t *ids;
+    uint64_t generation; /* the highest of theirs */
+};
+
+static void on_known(void *user, const char *id, uint64_t generation)
+{
+    struct orphans *orphans = user;
+    if (roster_find(orphans->roster, id) != ROSTER_NO_ROW || json_array_append_new(orphans->ids, json_string(id)) != 0)
+        return;
+    if (generation > orphans->generation)
+        orphans->generation = generation;
+}
+
+/* Not while servers are left out for want of room: they may come back. */
+static void forget_orphans(struct watchlist *watchlist)
+{
+    struct orphans orphans = {.roster = watchlist->roster, .ids = json_array()};
+    if (watchlist->left_out == 0 && watchlist->stored_left_out == 0 && orphans.ids &&
+        registry_each_known(watchlist->registry, on_known, &orphans) == 0 && json_array_size(orphans.ids) > 0) {
+        size_t index;
+        json_t *id;
+        history_forget(watchlist->history, orphans.generation);
+        bool batch = registry_begin(watchlist->registry) == 0;
+        json_array_foreach (orphans.ids, index, id)
+            batch = batch && registry_forget(watchlist->registry, json_string_value(id)) == 0;
+        if (batch && registry_commit(watchlist->registry) == 0)
+            log_info("watchlist.forgotten", LOG_U64("servers", json_array_size(orphans.ids)));
+    }
+    json_decref(orphans.ids);
+}
+
 void watchlist_loaded(struct watchlist *watchlist)
 {
+    forget_orphans(watchlist);
     for (uint32_t row = 0; row < roster_end(watchlist->roster); row++) {
         if (!roster_is_held(watchlist->roster, row))
             continue;

@@ -203,6 +203,36 @@ describe('failures', { concurrency: 3 }, () => {
     assert.equal((await redis.entries('feed')).length, entries.length);
   });
 
+  test('what is known of servers that left the file while nothing ran is forgotten; their generations are not used again', async (t) => {
+    const redis = await startRedis(t);
+    const fleet = await startFleet(t, 3);
+    const [kept, gone, live] = fleet;
+    const broker = await startBroker(t, {
+      servers: { [kept.id]: fleet.definitions[kept.id], [gone.id]: fleet.definitions[gone.id] },
+      args: ['--workers', '1', '--redis', redis.url, '--stream', 'feed', '--allow-net', '127.0.0.0/8'],
+    });
+    await broker.untilAll('listening', 2);
+    await broker.connect(live.id, fleet.definitions[live.id].url);
+    for (const each of fleet) each.change();
+    await until('an event of each', async () => (await redis.entries('feed')).length === 3);
+    const startWith = async (servers) => {
+      await broker.stop();
+      await rm(join(broker.runDir, 'table'));
+      await broker.writeServers(servers);
+      await broker.start();
+      await broker.untilAll('listening', Object.keys(servers).length + 1);
+    };
+    await startWith({ [kept.id]: fleet.definitions[kept.id] });
+    assert.deepEqual(broker.log('watchlist.forgotten').map(({ servers }) => servers), [1]);
+    await startWith({ [kept.id]: fleet.definitions[kept.id], [gone.id]: fleet.definitions[gone.id] });
+    assert.deepEqual(broker.log('watchlist.forgotten'), [], 'once');
+    gone.change();
+    const events = async () => (await redis.entries('feed')).filter(({ event }) => event.serverId === gone.id);
+    await until('its event', async () => (await events()).length >= 2);
+    const ids = (await redis.entries('feed')).map((entry) => entry.id);
+    assert.equal(new Set(ids).size, ids.length);
+  });
+
   test('the memory of the hub does not grow with an outage of Redis', async (t) => {
     const redis = await startRedis(t);
     const fleet = await startFleet(t, 50);

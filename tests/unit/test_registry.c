@@ -281,6 +281,28 @@ static void forgetting_takes_all_that_is_known(void **state)
     assert_int_equal(registry_load_memory(fixture->registry, "kept", &memory), 0);
 }
 
+static void on_known(void *user, const char *id, uint64_t generation)
+{
+    char *known = user;
+    snprintf(known + strlen(known), 64 - strlen(known), "%s %u, ", id, (unsigned)generation);
+}
+
+static void each_server_is_known_once_by_its_highest_generation(void **state)
+{
+    struct fixture *fixture = *state;
+    struct registry_memory memory = {.era = ERA_SSE};
+    char known[64] = "";
+    open_registry(fixture);
+    store_level(fixture->registry, "a", KIND_TOOLS, &(struct registry_level){.generation = 7});
+    store_level(fixture->registry, "a", KIND_PROMPTS, &(struct registry_level){.generation = 9});
+    assert_int_equal(registry_begin(fixture->registry), 0);
+    assert_int_equal(registry_store_memory(fixture->registry, "a", &memory), 0);
+    assert_int_equal(registry_store_memory(fixture->registry, "b", &memory), 0);
+    assert_int_equal(registry_commit(fixture->registry), 0);
+    assert_int_equal(registry_each_known(fixture->registry, on_known, known), 0);
+    assert_string_equal(known, "a 9, b 0, ");
+}
+
 static void batch_without_commit_is_lost(void **state)
 {
     struct fixture *fixture = *state;
@@ -472,6 +494,7 @@ int main(void)
         TEST(levels_come_back),
         TEST(memory_comes_back),
         TEST(notes_come_back),
+        TEST(each_server_is_known_once_by_its_highest_generation),
         TEST(forgetting_takes_all_that_is_known),
         TEST(batch_without_commit_is_lost),
         TEST(damaged_registry_is_set_aside),
