@@ -108,9 +108,11 @@ static void fan_out(void *user, const void *bytes, size_t size)
     fanout_send(hub->fanout, bytes, size);
 }
 
-static void on_redis_up(void *user)
+static void on_redis_up(void *user, bool elsewhere)
 {
     struct hub *hub = user;
+    if (elsewhere)
+        relay_redo(hub->relay);
     relay_sweep(hub->relay, RELAY_SWEEP_ALL);
 }
 

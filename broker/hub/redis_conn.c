@@ -9,7 +9,9 @@
  *    └────────────────────────────── any end, with the wait for the next try ────────────────────┘
  *
  * With sentinels each try begins with asking one of them, the next one in the list after each failure. So a failover is
- * followed because the connection to the old master ends, or because that says that it is none any more.
+ * followed when the connection to the old master ends, or when that says that it is none any more. Neither happens to a
+ * master that only the sentinels have lost; so a connection of its own asks them all the time (on_master): its tries end
+ * with the answer, and the next one goes to the next sentinel.
  *
  * Whoever wants a context gone calls redisAsyncFree (which defers itself within a callback of hiredis) and waits for
  * on_gone, the one place where this connection forgets its context and plans what is next. By then all pending callbacks
@@ -34,7 +36,7 @@
 #include <string.h>
 
 enum { TICK_MS = 1000, SIGN_OF_LIFE_MS = 2000, IO_TIMEOUT_MS = 5000, ASK_TIMEOUT_MS = 2000 };
-enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 5000, LOG_INTERVAL_MS = 30000 };
+enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 5000, LOG_INTERVAL_MS = 30000, LOOK_EVERY_MS = 3000 };
 
 static void begin_try(uv_timer_t *timer);
 
@@ -106,12 +108,30 @@ static void plan_next_try(struct redis_conn *conn)
     uv_timer_start(&conn->timer, begin_try, wait, 0);
 }
 
+/* A sentinel was heard: the next one is asked after a while. */
+static void plan_next_look(struct redis_conn *conn)
+{
+    conn->tries++;
+    conn->error[0] = '\0';
+    conn->phase = REDIS_DOWN;
+    choose_target(conn);
+    uv_timer_start(&conn->timer, begin_try, LOOK_EVERY_MS, 0);
+}
+
 void redis_conn_go_to(struct redis_conn *conn, const char *host, uint16_t port)
 {
     conn->to_sentinel = false;
     set_target(conn, host, port);
     if (conn->context)
         redisAsyncFree(conn->context);
+}
+
+void redis_conn_told(struct redis_conn *conn, const char *host, uint16_t port, uint64_t epoch)
+{
+    conn->to_sentinel = false;
+    if (conn->context)
+        redisAsyncFree(conn->context);
+    conn->options.handlers.on_master(conn->options.user, host, port, epoch);
 }
 
 static void on_gone(void *user, const char *why)
@@ -125,7 +145,9 @@ static void on_gone(void *user, const char *why)
     const char *certificate = conn->tls ? redis_tls_error(conn->tls) : "";
     if (!conn->closed && why[0] && !has_answered)
         redis_conn_note(conn, certificate[0] ? certificate : why);
-    if (!conn->closed && has_answered)
+    if (!conn->closed && has_answered && conn->options.handlers.on_master)
+        plan_next_look(conn);
+    else if (!conn->closed && has_answered)
         uv_timer_start(&conn->timer, begin_try, 0, 0);
     else if (!conn->closed)
         plan_next_try(conn);
@@ -285,10 +307,23 @@ const char *redis_conn_server(const struct redis_conn *conn)
     return conn->server;
 }
 
-void redis_conn_renew(struct redis_conn *conn, const char *why)
+void redis_conn_move(struct redis_conn *conn, const char *host, uint16_t port, const char *why)
 {
-    if (conn->phase == REDIS_READY)
-        redis_conn_drop(conn, why);
+    if (conn->phase != REDIS_READY)
+        return;
+    redis_conn_note(conn, why);
+    conn->phase = REDIS_ASKING; /* as if a sentinel had just been asked */
+    redis_conn_go_to(conn, host, port);
+}
+
+void redis_conn_follow(struct redis_conn *conn, const struct redis_conn *other, const char *why)
+{
+    redis_conn_move(conn, other->host, other->port, why);
+}
+
+bool redis_conn_is_at(const struct redis_conn *conn, const char *host, uint16_t port)
+{
+    return conn->phase == REDIS_READY && conn->port == port && strcmp(conn->host, host) == 0;
 }
 
 const char *redis_conn_error(const struct redis_conn *conn)

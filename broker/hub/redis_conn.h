@@ -3,6 +3,8 @@
  * authenticates, selects the database, and comes back with back-off whenever it is lost. With redis_loop the home of
  * hiredis. Runs on one libuv loop and never blocks it.
  *
+ * With on_master it is none to a server: it asks the sentinels, one after the other, for ever, which master they name.
+ *
  * Handlers run from the loop, never from within redis_conn_publish, and never after redis_conn_close. */
 #ifndef HUB_REDIS_CONN_H
 #define HUB_REDIS_CONN_H
@@ -24,7 +26,7 @@ enum redis_conn_reply {
     REDIS_CONN_LOST     /* the connection ended before the answer: it may have been done, or not */
 };
 
-/* on_reply may be NULL for who never publishes, on_message for who never subscribes. */
+/* on_reply may be NULL for who never publishes, on_message for who never subscribes; on_ready, too, with on_master. */
 struct redis_conn_handlers {
     /* Commands are taken from now on. */
     void (*on_ready)(void *user);
@@ -32,6 +34,8 @@ struct redis_conn_handlers {
     void (*on_reply)(void *user, uint32_t ticket, enum redis_conn_reply reply);
     /* A message on a subscribed channel. Borrowed for the call. */
     void (*on_message)(void *user, const char *channel, const void *payload, size_t size);
+    /* What a sentinel says. `epoch` grows with each failover: who names a lower one is not up to date. */
+    void (*on_master)(void *user, const char *host, uint16_t port, uint64_t epoch);
 };
 
 /* What it points to lives longer. */
@@ -72,8 +76,12 @@ unsigned redis_conn_subscriptions(const struct redis_conn *conn);
 /* The server that it is at, or tries to be at: "host:port" or a path. */
 const char *redis_conn_server(const struct redis_conn *conn);
 
-/* Looks for the server anew, unless it is doing so. */
-void redis_conn_renew(struct redis_conn *conn, const char *why);
+/* Goes to another server, or to where `other` is, unless it is not ready: then it is looking for one anyway. */
+void redis_conn_move(struct redis_conn *conn, const char *host, uint16_t port, const char *why);
+void redis_conn_follow(struct redis_conn *conn, const struct redis_conn *other, const char *why);
+
+/* Whether it is ready, at that server. */
+bool redis_conn_is_at(const struct redis_conn *conn, const char *host, uint16_t port);
 
 /* Why it is not ready, or the last error that Redis answered; "" when all is well. Never the password. */
 const char *redis_conn_error(const struct redis_conn *conn);

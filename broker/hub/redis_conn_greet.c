@@ -77,11 +77,41 @@ static void on_master(redisAsyncContext *context, void *answer, void *data)
     }
 }
 
+/* The value of a field of an answer that is names and values; "" when it has none. */
+static const char *field_of(const redisReply *reply, const char *name)
+{
+    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2) {
+        const redisReply *key = reply->element[i], *value = reply->element[i + 1];
+        if (is_text(key) && is_text(value) && strcmp(key->str, name) == 0)
+            return value->str;
+    }
+    return "";
+}
+
+static void on_looked(redisAsyncContext *context, void *answer, void *data)
+{
+    (void)data;
+    struct redis_conn *conn = context->data;
+    const redisReply *reply = answer;
+    uint16_t port;
+    if (!redis_conn_account(conn, reply) || (context->c.flags & REDIS_FREEING))
+        return;
+    const char *host = field_of(reply, "ip"), *epoch = field_of(reply, "config-epoch");
+    conn->sentinels_want_auth |= is_error(reply) && strncmp(reply->str, "NOAUTH", 6) == 0;
+    if (is_error(reply))
+        redis_conn_drop(conn, reply->str);
+    else if (!host[0] || strlen(host) >= REDIS_HOST_SIZE || !read_port(field_of(reply, "port"), &port))
+        redis_conn_drop(conn, "the sentinel does not describe the master");
+    else
+        redis_conn_told(conn, host, port, strtoull(epoch, NULL, 10));
+}
+
 int redis_conn_greet_sentinel(struct redis_conn *conn)
 {
+    const char *look[] = {"SENTINEL", "MASTER", conn->options.url->master};
     const char *argv[] = {"SENTINEL", "get-master-addr-by-name", conn->options.url->master};
     int failed = conn->sentinels_want_auth && conn->options.url->password ? authenticate(conn) : 0;
-    return failed | say(conn, on_master, 3, argv);
+    return failed | (conn->options.handlers.on_master ? say(conn, on_looked, 3, look) : say(conn, on_master, 3, argv));
 }
 
 /* --- a server --- */

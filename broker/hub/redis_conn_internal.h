@@ -67,6 +67,9 @@ bool redis_conn_account(struct redis_conn *conn, const redisReply *reply);
 /* The master's address is known: goes there next. */
 void redis_conn_go_to(struct redis_conn *conn, const char *host, uint16_t port);
 
+/* The same for who only asks: it is told, and the next sentinel is asked after a while. */
+void redis_conn_told(struct redis_conn *conn, const char *host, uint16_t port, uint64_t epoch);
+
 /* The greeting is over: ready. */
 void redis_conn_greeted(struct redis_conn *conn);
 

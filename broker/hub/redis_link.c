@@ -5,6 +5,9 @@
  *
  * The connections are independent: when only the subscription is lost, events still go out, and what other machines
  * publish meanwhile is lost to local subscribers, as with any Redis subscription.
+ *
+ * With sentinels there is a third one, which asks them whom they call the master. A failover has an epoch that grows; the
+ * highest one heard of is believed, so a sentinel that is not up to date leads nobody astray.
  */
 #include "broker/hub/redis_link.h"
 
@@ -22,6 +25,10 @@ struct redis_link {
     void *user;
     struct redis_conn *commands;
     struct redis_conn *events;
+    struct redis_conn *sentinels; /* NULL: there are none */
+    uint64_t epoch;               /* of the master that `commands` is at */
+    bool knows_epoch;
+    char *last_server; /* where `commands` was ready last, or NULL */
     char *stream;
     char *channels[EVENT_TYPES];
 };
@@ -29,10 +36,28 @@ struct redis_link {
 static void on_commands_ready(void *user)
 {
     struct redis_link *link = user;
+    const char *server = redis_conn_server(link->commands);
     /* After a failover the other one may still be at the old master, which may still live. */
-    if (strcmp(redis_conn_server(link->commands), redis_conn_server(link->events)) != 0)
-        redis_conn_renew(link->events, "there is another master");
-    link->handlers.on_up(link->user);
+    if (strcmp(server, redis_conn_server(link->events)) != 0)
+        redis_conn_follow(link->events, link->commands, "there is another master");
+    bool is_another = !link->last_server || strcmp(server, link->last_server) != 0;
+    bool is_first = !link->last_server;
+    if (is_another) {
+        free(link->last_server);
+        link->last_server = strdup(server);
+    }
+    link->handlers.on_up(link->user, is_another && !is_first);
+}
+
+static void on_master(void *user, const char *host, uint16_t port, uint64_t epoch)
+{
+    struct redis_link *link = user;
+    if (redis_conn_is_at(link->commands, host, port)) {
+        link->epoch = epoch;
+        link->knows_epoch = true;
+    } else if (!link->knows_epoch || epoch > link->epoch) {
+        redis_conn_move(link->commands, host, port, "the sentinels name another master");
+    }
 }
 
 static void on_commands_reply(void *user, uint32_t ticket, enum redis_conn_reply reply)
@@ -109,6 +134,16 @@ int redis_link_open(uv_loop_t *loop, struct redis_url *url, const struct redis_l
     result = redis_conn_open(loop, &events, &link->events);
     if (result != 0)
         goto destroy;
+    const struct redis_conn_options sentinels = {
+        .url = &link->url,
+        .name = "sentinels",
+        .handlers = {.on_master = on_master},
+        .user = link,
+    };
+    if (link->url.sentinel_count > 0)
+        result = redis_conn_open(loop, &sentinels, &link->sentinels);
+    if (result != 0)
+        goto destroy;
     *url = (struct redis_url){.database = 0};
     *out = link;
     return 0;
@@ -148,6 +183,8 @@ void redis_link_close(struct redis_link *link)
         return;
     redis_conn_close(link->commands);
     redis_conn_close(link->events);
+    redis_conn_close(link->sentinels);
+    free(link->last_server);
     for (unsigned type = 0; type < EVENT_TYPES; type++)
         free(link->channels[type]);
     free(link->stream);

@@ -14,8 +14,8 @@
 #include <uv.h>
 
 struct redis_link_handlers {
-    /* Publishing works (again). */
-    void (*on_up)(void *user);
+    /* Publishing works (again). `elsewhere`: at another server than the last time, which may not know what that one took. */
+    void (*on_up)(void *user, bool elsewhere);
     /* Once for each redis_link_publish that returned 0. */
     void (*on_reply)(void *user, uint32_t ticket, enum redis_conn_reply reply);
     /* A message on the channel of `type` (enum kind or EVENT_STATUS), one's own as well. */

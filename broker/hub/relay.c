@@ -36,7 +36,9 @@ enum { WORD_EVENTS = WORD_ROWS * KIND_COUNT };
 struct progress {
     uint64_t told[KIND_COUNT]; /* last generation that local subscribers were told of */
     uint32_t incarnation;
-    uint8_t under_way; /* bit a kind */
+    uint32_t taken_tick; /* when Redis last took an event of it */
+    uint8_t under_way;   /* bit a kind */
+    uint8_t taken;       /* likewise: Redis has taken an event of it */
     bool begun;
 };
 
@@ -67,7 +69,7 @@ struct relay {
     bool retry;                    /* a row was busy: look again soon */
     unsigned refused_s;            /* seconds until what was refused is tried again; 0: nothing was */
     unsigned pause_s;              /* what `refused_s` began with, until something is taken again */
-    uint64_t ticks;
+    uint32_t ticks;
 };
 
 int relay_open(uv_loop_t *loop, const struct relay_options *options, struct relay **out)
@@ -351,6 +353,8 @@ static void settle(struct relay *relay, const struct ticket *ticket, enum relay_
     if (answer == RELAY_DONE) {
         if (ticket->generation > table_published(table, ticket->row, ticket->type))
             table_set_published(table, ticket->row, ticket->type, ticket->generation);
+        progress->taken_tick = relay->ticks;
+        progress->taken |= (uint8_t)(1U << ticket->type);
         look(relay, ticket->row, ticket->type, NULL, false);
     } else {
         table_mark_dirty(table, ticket->row);
@@ -454,6 +458,20 @@ void relay_tick(struct relay *relay)
     else if (relay->ticks % DIRTY_EVERY_S == 0 || relay->retry || try_refused)
         relay_sweep(relay, RELAY_SWEEP_DIRTY);
     relay->retry = false;
+}
+
+void relay_redo(struct relay *relay)
+{
+    for (uint32_t row = 0; row < roster_end(relay->options.roster); row++) {
+        struct progress *progress = progress_of(relay, row);
+        if (relay->ticks - progress->taken_tick > RELAY_REDO_S)
+            continue;
+        for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+            uint64_t published = table_published(relay->options.table, row, kind);
+            if (published > 0 && (progress->taken & (1U << kind)))
+                table_set_published(relay->options.table, row, kind, published - 1);
+        }
+    }
 }
 
 bool relay_is_settled(const struct relay *relay)

@@ -18,7 +18,11 @@
 #include <stdint.h>
 #include <uv.h>
 
-enum { RELAY_WINDOW = 4096, RELAY_WINDOW_BYTES = 64 * 1024 * 1024 }; /* of events without an answer yet */
+enum {
+    RELAY_WINDOW = 4096, /* of events without an answer yet */
+    RELAY_WINDOW_BYTES = 64 * 1024 * 1024,
+    RELAY_REDO_S = 120 /* longer than sentinels take to give a master up */
+};
 
 /* An event on its way to all machines. Borrowed for the call. */
 struct relay_message {
@@ -67,6 +71,10 @@ void relay_ring_status(struct relay *relay, uint32_t row);
 
 /* Looks at all rows whose dirty bit is set, or at all there are, in slices over the next turns of the loop. */
 void relay_sweep(struct relay *relay, enum relay_sweep which);
+
+/* What was taken in the last RELAY_REDO_S seconds is owed again: who took it is not asked any more, and may have kept it to
+ * itself. A sweep is to follow. */
+void relay_redo(struct relay *relay);
 
 /* To be called once a second: the slow sweeps. */
 void relay_tick(struct relay *relay);

@@ -8,7 +8,7 @@ import { bin, newSite, startBroker } from './lib/broker.mjs';
 import { startAuthority } from './lib/certificates.mjs';
 import { run } from './lib/process.mjs';
 import { freePort } from './lib/programs.mjs';
-import { startRedis, startSentinel } from './lib/redis.mjs';
+import { startRedis, startScriptedRedis, startSentinel } from './lib/redis.mjs';
 import { startStatelessServer } from './lib/servers.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -107,12 +107,53 @@ test('a replica without its master is told as such', async (t) => {
   await untilPublished();
 });
 
-test('a node of a cluster that has not the slot says MOVED', async (t) => {
+test('a node of a cluster whose slots nobody has is told as such', async (t) => {
   const redis = await startRedis(t, 'tcp', '--cluster-enabled', 'yes', '--cluster-require-full-coverage', 'no');
   const { server, untilRedis } = await watched(t, redis.url, '--stream', 'feed');
   await untilRedis('up', /^$/);
   server.addTool('two');
-  await untilRedis('up', /^(CLUSTERDOWN|MOVED) /);
+  await untilRedis('up', /^CLUSTERDOWN /);
+});
+
+test('a node of a cluster that has not the slot says MOVED', async (t) => {
+  const redis = await startRedis(t, 'tcp', '--cluster-enabled', 'yes', '--cluster-require-full-coverage', 'no');
+  const other = await startRedis(t, 'tcp', '--cluster-enabled', 'yes', '--cluster-require-full-coverage', 'no');
+  await redis.client().cluster('MEET', '127.0.0.1', other.port);
+  await other.client().cluster('ADDSLOTSRANGE', 0, 16383);
+  await until('the node to know who has the slots', async () =>
+    /cluster_slots_ok:16384/.test(await redis.client().cluster('INFO')));
+  const { server, broker, untilRedis } = await watched(t, redis.url, '--stream', 'feed');
+  await untilRedis('up', /^$/);
+  server.addTool('two');
+  await untilRedis('up', new RegExp(`^MOVED \\d+ 127\\.0\\.0\\.1:${other.port} `));
+  assert.equal((await broker.ask('status')).unpublished, 1);
+});
+
+test('Redis that is loading its data is told as such, at the greeting and in an answer, and waited for', async (t) => {
+  const loading = () => '-LOADING Redis is loading the dataset in memory';
+  const redis = await startScriptedRedis(t, { PING: loading });
+  const { server, untilRedis, untilPublished } = await watched(t, redis.url);
+  await untilRedis('down', /^LOADING /);
+  redis.answers = { PUBLISH: loading };
+  await untilRedis('up', /^$/);
+  server.addTool('two');
+  await untilRedis('up', /^LOADING /);
+  redis.answers = { PUBLISH: () => ':0' };
+  await untilPublished();
+  await untilRedis('up', /^$/);
+  const events = redis.commands.filter(([name]) => name === 'PUBLISH').map(([, , text]) => JSON.parse(text).generation);
+  assert.ok(events.length >= 2 && events.every((generation) => generation === 1));
+});
+
+test('errors within a transaction are told by the first of them', async (t) => {
+  const queued = { MULTI: () => '+OK', PUBLISH: () => '+QUEUED', XADD: () => '-MOVED 866 127.0.0.1:7001', EXEC: () => '-EXECABORT Transaction discarded because of previous errors.' };
+  const redis = await startScriptedRedis(t, queued);
+  const { server, broker, untilRedis, untilPublished } = await watched(t, redis.url, '--stream', 'feed');
+  server.addTool('two');
+  await untilRedis('up', /^MOVED 866 127\.0\.0\.1:7001 /);
+  assert.equal((await broker.ask('status')).unpublished, 1);
+  redis.answers = { ...queued, XADD: () => '+QUEUED', EXEC: () => '*2\r\n:0\r\n$3\r\n1-1' };
+  await untilPublished();
 });
 
 test('a stream whose name is taken by something else is told before anything is published', async (t) => {
@@ -205,6 +246,44 @@ test('sentinels are asked for the master, and a failover is followed', { timeout
   await until('the subscription to be there, too', async () => (await broker.ask('status')).redis.state === 'up');
   await client(second).publish(channel, JSON.stringify({ serverId: 'far', serverName: 'Far', workspaceId: 'w', timestamp: 1 }));
   await until('the foreign event', () => watch.events().some((each) => each.serverId === 'far'));
+});
+
+test('a master that only the sentinels have lost is left, and what it took last is told again', { timeout: 60_000 }, async (t) => {
+  const auth = ['--requirepass', 's3cr3t', '--masterauth', 's3cr3t'];
+  const first = await startRedis(t, 'tcp', ...auth);
+  const second = await startRedis(t, 'tcp', ...auth, '--replicaof', `127.0.0.1 ${first.port}`, '--repl-diskless-sync-delay', '0');
+  const sentinel = await startSentinel(t, first, 'main', 'sentinel auth-pass main s3cr3t');
+  const [old, now] = [first, second].map((redis) => redis.client({ password: 's3cr3t' }));
+  const url = `redis+sentinel://:s3cr3t@127.0.0.1:${sentinel.port}/main`;
+  const { server, broker, untilRedis, untilPublished } = await watched(t, url, '--stream', 'feed');
+  const watch = await broker.watch();
+  await untilRedis('up', /^$/);
+  await until('the replica to be in step', async () => /master_link_status:up/.test(await now.info('replication')));
+  await until('the sentinel to know the replica', () => sentinel.server.stdout.includes('+slave'));
+  server.addTool('two');
+  await untilPublished();
+  await until('the replica to have it', async () => (await now.xlen('feed')) === 1);
+
+  // who comes anew is refused; of those who are there only the broker and the test stay
+  await old.config('SET', 'requirepass', 'another');
+  await old.client('KILL', 'TYPE', 'replica');
+  for (const [, id] of (await old.client('LIST')).matchAll(/^id=(\d+) .*name=sentinel/gm)) await old.client('KILL', 'ID', id);
+  server.addTool('three');
+  await until('the old master to take it', async () => (await old.xlen('feed')) === 2);
+  await until('the replica to be master', async () => /role:master/.test(await now.info('replication')), 30_000);
+  await until('the event at the new master', async () => (await now.xlen('feed')) >= 2, 20_000);
+  const generations = (await now.xrange('feed', '-', '+')).map(([, fields]) => JSON.parse(fields[fields.indexOf('event') + 1]).generation);
+  assert.equal(generations.at(-1), 2, 'which the old master had taken for itself');
+  assert.match(await old.info('replication'), /role:master/, 'it never learns of it');
+  server.addTool('four');
+  await untilPublished();
+  await until('the next one there, too', async () => (await now.xrevrange('feed', '+', '-', 'COUNT', 1))[0][1].join().includes('"generation":3'));
+  assert.equal(await old.xlen('feed'), 2);
+  await until('the events of other machines to come from there', async () => {
+    await now.publish(channel, JSON.stringify({ serverId: 'far', serverName: 'Far', workspaceId: 'w', timestamp: 1 }));
+    return watch.events().some((each) => each.serverId === 'far');
+  });
+  assert.ok(broker.log('redis.trouble').some(({ error }) => /the sentinels name another master/.test(error)));
 });
 
 test('rediss:// checks the chain and whose certificate it is', { skip: !hasTls && 'this build has no TLS' }, async (t) => {

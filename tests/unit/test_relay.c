@@ -246,6 +246,29 @@ static void refused_one_is_tried_again_after_growing_pauses(void **state)
     assert_in_range(seconds_until_sent(scene), 1, 10);
 }
 
+static void what_another_server_took_lately_is_told_again(void **state)
+{
+    struct scene *scene = *state;
+    uint32_t early = add(scene, "early"), late = add(scene, "late"), quiet = add(scene, "quiet");
+    table_set_generation(scene->fixture->table, quiet, KIND_TOOLS, 7);
+    table_set_published(scene->fixture->table, quiet, KIND_TOOLS, 7);
+    ring_change(scene, early);
+    answer_last(scene, RELAY_DONE);
+    for (unsigned second = 0; second <= RELAY_REDO_S; second++)
+        relay_tick(scene->relay);
+    ring_change(scene, late);
+    answer_last(scene, RELAY_DONE);
+    assert_int_equal(scene->sent_count, 2);
+    size_t local_count = scene->local_count;
+    relay_redo(scene->relay);
+    sweep(scene, RELAY_SWEEP_ALL);
+    assert_int_equal(scene->sent_count, 3);
+    assert_string_equal(scene->sent[2].text, scene->sent[1].text);
+    answer_last(scene, RELAY_DONE);
+    assert_int_equal(published(scene, late), 1);
+    assert_int_equal(scene->local_count, local_count);
+}
+
 static void outage_ends_with_one_event_a_server(void **state)
 {
     struct scene *scene = *state;
@@ -445,6 +468,7 @@ int main(void)
         SCENE_TEST(kinds_are_apart),
         SCENE_TEST(failed_one_is_still_owed_but_not_told_twice_locally),
         SCENE_TEST(refused_one_is_tried_again_after_growing_pauses),
+        SCENE_TEST(what_another_server_took_lately_is_told_again),
         SCENE_TEST(outage_ends_with_one_event_a_server),
         SCENE_TEST(lost_bell_is_found_by_a_sweep_of_the_dirty),
         SCENE_TEST(slow_sweeps_come_by_themselves),

@@ -1,11 +1,15 @@
 // A redis-server of the test's own, on a unix socket or a port of 127.0.0.1, and a subscriber to it.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Redis from 'ioredis';
 import { start } from './process.mjs';
 import { freePort } from './programs.mjs';
 import { until } from './wait.mjs';
+
+/** MCP_BROKER_REDIS=/path/to/valkey-server runs the same tests on another program. */
+const program = process.env.MCP_BROKER_REDIS ?? 'redis-server';
 
 /** {url, path or port, server, publish(channel, text), subscribe(...channels) -> messages, entries(stream), stop(), start(),
  * client(options)}. `messages` is an array of {channel, text, event} that grows; `entries` those of a stream, as {id, channel,
@@ -19,7 +23,7 @@ export async function startRedis(t, ...flags) {
   const place = tcp ? ['--port', String(tcp), '--bind', '127.0.0.1'] : ['--port', '0', '--unixsocket', path];
 
   redis.start = async () => {
-    redis.server = start('redis-server', [...place, '--save', '', '--dir', folder, ...flags]);
+    redis.server = start(program, [...place, '--save', '', '--dir', folder, ...flags]);
     await until('redis-server to listen', () => {
       if (redis.server.ended) throw new Error(redis.server.stdout);
       return redis.server.stdout.includes('eady to accept connections');
@@ -60,6 +64,47 @@ export async function startRedis(t, ...flags) {
   return redis;
 }
 
+/** Speaks RESP, and answers a command as the test says, or as Redis would: `answers` has functions of its words by its name,
+ * which give the line without its end. {url, commands}, an array of arrays of words that grows. */
+export async function startScriptedRedis(t, answers = {}) {
+  const wells = {
+    PING: () => '+PONG', SELECT: () => '+OK', XLEN: () => ':0', MULTI: () => '+OK', XADD: () => '+QUEUED',
+    SUBSCRIBE: (channel) => `*3\r\n$9\r\nsubscribe\r\n$${channel.length}\r\n${channel}\r\n:4`,
+  };
+  const redis = { commands: [], answers };
+  const sockets = new Set();
+  const server = createServer((socket) => {
+    let text = '';
+    sockets.add(socket.on('error', () => {}).on('close', () => sockets.delete(socket)));
+    socket.setEncoding('latin1').on('data', (bytes) => {
+      text += bytes;
+      for (;;) {
+        const [head, rest] = [text.match(/^\*(\d+)\r\n/), []];
+        let at = head?.[0].length ?? Infinity;
+        for (let i = 0; head && i < Number(head[1]); i++) {
+          const size = text.slice(at).match(/^\$(\d+)\r\n/);
+          const from = at + (size?.[0].length ?? Infinity);
+          at = from + Number(size?.[1]) + 2;
+          if (!(at <= text.length)) return;
+          rest.push(text.slice(from, at - 2));
+        }
+        if (!head) return;
+        text = text.slice(at);
+        redis.commands.push(rest);
+        const [name, ...words] = rest;
+        socket.write(`${(redis.answers[name] ?? wells[name])(...words)}\r\n`);
+      }
+    });
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(async () => {
+    sockets.forEach((socket) => socket.destroy());
+    await new Promise((resolve) => server.close(resolve));
+  });
+  redis.url = `redis://127.0.0.1:${server.address().port}`;
+  return redis;
+}
+
 /** A redis-sentinel that watches `master` (of startRedis with `tcp`) as `name`: {port, stop()}. */
 export async function startSentinel(t, master, name, ...lines) {
   const folder = await mkdtemp(join(tmpdir(), 'mcp-broker-sentinel-'));
@@ -70,7 +115,7 @@ export async function startSentinel(t, master, name, ...lines) {
     `sentinel monitor ${name} 127.0.0.1 ${master.port} 1`,
     `sentinel down-after-milliseconds ${name} 500`, `sentinel failover-timeout ${name} 2000`, ...lines, '',
   ].join('\n'));
-  const server = start('redis-server', [file, '--sentinel']);
+  const server = start(program, [file, '--sentinel']);
   const sentinel = { port, server };
   sentinel.stop = async () => {
     server.kill('SIGKILL');
