@@ -6,7 +6,7 @@
  * alone; it sets the file's mode between bind and listen, so that there is no moment at which somebody else could
  * connect. A dialler tries again for ever, soon enough (DIAL_MAX_MS) that a restart of the other side goes unnoticed.
  *
- * Whoever may open a socket may open it often: connections past BUS_PIPES_MAX are closed as they come. (One that does
+ * Whoever may open a socket may open it often: connections past a bound are closed as they come. (One that does
  * not speak nng is none; nng closes it after ten seconds.) */
 #include "common/bus.h"
 
@@ -81,8 +81,11 @@ static void on_pipe_added(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
     (void)event;
     struct bus_socket *socket = arg;
-    if (atomic_fetch_add(&socket->pipes, 1) >= BUS_PIPES_MAX)
+    int pipes_max = socket->pipes_max > 0 ? socket->pipes_max : BUS_PIPES_MAX;
+    if (atomic_fetch_add(&socket->pipes, 1) >= pipes_max) {
+        atomic_fetch_add(&socket->refused, 1);
         nng_pipe_close(pipe);
+    }
     if (socket->wakeup)
         uv_async_send(socket->wakeup);
 }

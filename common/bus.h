@@ -24,9 +24,17 @@ enum bus_end { BUS_LISTEN, BUS_DIAL };
 
 /* --- pub --- */
 struct bus_pub;
-MUST_CHECK int bus_pub_open(const char *path, enum bus_end end, mode_t mode, int queue, struct bus_pub **out);
+struct bus_pub_options {
+    const char *path;
+    enum bus_end end;
+    mode_t mode;   /* of the socket file, when listening */
+    int queue;     /* messages that wait for each subscriber; older ones are dropped */
+    int pipes_max; /* subscribers at once, 0: 1024; more are closed as they come, and counted */
+};
+MUST_CHECK int bus_pub_open(const struct bus_pub_options *options, struct bus_pub **out);
 /* 0, or a negative errno. 0 says nothing about anybody having got it. */
 MUST_CHECK int bus_pub_send(struct bus_pub *pub, const void *bytes, size_t size);
+uint64_t bus_pub_refused(const struct bus_pub *pub);
 void bus_pub_close(struct bus_pub *pub);
 
 /* --- sub --- */
@@ -59,6 +67,7 @@ struct bus_rep_options {
     mode_t mode;
     size_t max;      /* largest question */
     size_t held_max; /* questions without an answer yet; more wait in their clients */
+    int pipes_max;   /* clients at once, 0: 1024; more are closed as they come, and counted */
 };
 MUST_CHECK int bus_rep_open(uv_loop_t *loop, const struct bus_rep_options *options,
                             void (*on_question)(void *user, struct bus_question *question, const void *bytes,
@@ -70,6 +79,7 @@ MUST_CHECK int bus_question_peer(const struct bus_question *question, struct bus
 void bus_question_answer(struct bus_question *question, const void *bytes, size_t size);
 /* Frees it without an answer. */
 void bus_question_drop(struct bus_question *question);
+uint64_t bus_rep_refused(const struct bus_rep *rep);
 /* Questions still held must have been answered or dropped before. */
 void bus_rep_close(struct bus_rep *rep);
 

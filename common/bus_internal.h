@@ -10,7 +10,7 @@
 #include <sys/un.h>
 
 enum {
-    BUS_PIPES_MAX = 1024,  /* connections of one socket; more are closed as they come */
+    BUS_PIPES_MAX = 1024,  /* connections of one socket, where its owner names no other bound */
     BUS_QUEUE_MAX = 8192,  /* nng's own bound on its queues */
     BUS_REQUEST_BYTES = 4, /* request id before the body of a question or an answer */
 };
@@ -21,7 +21,9 @@ enum { BUS_URL_SIZE = sizeof(BUS_SCHEME) + sizeof(((struct sockaddr_un *)NULL)->
 struct bus_socket {
     nng_socket nng;
     uv_async_t *wakeup; /* sent when pipes come and go; NULL: nobody cares */
+    int pipes_max;      /* more are closed as they come, and counted; 0: BUS_PIPES_MAX */
     atomic_int pipes;
+    atomic_uint_fast64_t refused;
 };
 
 /* The negative errno of what nng returned; 0 for 0. */

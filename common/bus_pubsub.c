@@ -31,20 +31,21 @@ static int queue_length(size_t queue)
     return queue < 1 ? 1 : queue > BUS_QUEUE_MAX ? BUS_QUEUE_MAX : (int)queue;
 }
 
-int bus_pub_open(const char *path, enum bus_end end, mode_t mode, int queue, struct bus_pub **out)
+int bus_pub_open(const struct bus_pub_options *options, struct bus_pub **out)
 {
     struct bus_pub *pub = calloc(1, sizeof(*pub));
     if (!pub)
         return -ENOMEM;
+    pub->socket.pipes_max = options->pipes_max;
     /* A subscriber sends nothing, so the smallest bound there is will do. */
     int result = bus_socket_open(&pub->socket, nng_pub0_open, 1);
     if (result < 0)
         goto free_pub;
-    result =
-        bus_error(nng_socket_set_int(pub->socket.nng, NNG_OPT_SENDBUF, queue_length(queue > 0 ? (size_t)queue : 1)));
+    size_t queue = options->queue > 0 ? (size_t)options->queue : 1;
+    result = bus_error(nng_socket_set_int(pub->socket.nng, NNG_OPT_SENDBUF, queue_length(queue)));
     if (result < 0)
         goto close_socket;
-    result = bus_socket_start(&pub->socket, path, end, mode);
+    result = bus_socket_start(&pub->socket, options->path, options->end, options->mode);
     if (result < 0)
         goto close_socket;
     *out = pub;
@@ -65,6 +66,11 @@ int bus_pub_send(struct bus_pub *pub, const void *bytes, size_t size)
     if (result != 0)
         nng_msg_free(message);
     return bus_error(result);
+}
+
+uint64_t bus_pub_refused(const struct bus_pub *pub)
+{
+    return atomic_load(&pub->socket.refused);
 }
 
 void bus_pub_close(struct bus_pub *pub)

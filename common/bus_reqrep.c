@@ -199,6 +199,7 @@ int bus_rep_open(uv_loop_t *loop, const struct bus_rep_options *options,
         return -ENOMEM;
     rep->ended_tail = &rep->ended;
     rep->held_max = options->held_max;
+    rep->socket.pipes_max = options->pipes_max;
     rep->on_question = on_question;
     rep->user = user;
     rep->wakeup.data = rep;
@@ -254,6 +255,11 @@ void bus_question_drop(struct bus_question *question)
     assert(question->phase == PHASE_HELD);
     make_idle(question); /* receiving with its context makes nng forget what it had */
     receive(question->rep);
+}
+
+uint64_t bus_rep_refused(const struct bus_rep *rep)
+{
+    return atomic_load(&rep->socket.refused);
 }
 
 void bus_rep_close(struct bus_rep *rep)

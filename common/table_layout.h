@@ -29,7 +29,7 @@
 #include <stdint.h>
 
 #define TABLE_MAGIC "MCPBRKR" /* eight bytes with the NUL */
-enum { TABLE_LAYOUT_VERSION = 2, TABLE_PAGE = 4096, TABLE_SLOTS = 256, TABLE_COUNTERS_MAX = 64 };
+enum { TABLE_LAYOUT_VERSION = 2, TABLE_PAGE = 4096, TABLE_SLOTS = 256, TABLE_COUNTERS_MAX = 96 };
 
 struct layout_header {
     char magic[8];
@@ -60,7 +60,7 @@ struct layout_slot {
     _Atomic uint64_t reserved[9];
     _Atomic uint64_t counters[TABLE_COUNTERS_MAX];
 };
-static_assert(sizeof(struct layout_slot) == 640, "ten cache lines");
+static_assert(sizeof(struct layout_slot) == 896, "fourteen cache lines");
 static_assert(offsetof(struct layout_slot, counters) == 128, "the counters begin with a cache line");
 static_assert((int)COUNTER_COUNT <= (int)TABLE_COUNTERS_MAX, "room for all counters");
 

@@ -31,6 +31,7 @@ struct probe {
     uv_loop_t loop;
     struct http *http;       /* to the server */
     struct http *token_http; /* to those who give tokens */
+    struct limits limits;
     struct peer_env env;
     struct server_def *def;
     struct peer *peer;
@@ -183,7 +184,9 @@ static int look_with_engines(struct probe *probe)
 {
     struct config config;
     config_init(&config);
-    probe->env = (struct peer_env){.loop = &probe->loop, .connect_timeout_ms = config.connect_timeout};
+    limits_set(&probe->limits, &config);
+    probe->env =
+        (struct peer_env){.loop = &probe->loop, .limits = &probe->limits, .connect_timeout_ms = config.connect_timeout};
     config_fini(&config);
 
     int result = http_create(&probe->loop, &probe->http);

@@ -17,6 +17,7 @@
 #include "worker/conn/conns.h"
 #include "worker/http/guard.h"
 #include "worker/http/http.h"
+#include "worker/limits.h"
 #include "worker/oauth/oauth.h"
 
 #include <errno.h>
@@ -46,6 +47,7 @@ struct worker {
     struct table *table;
     struct http *http;
     struct oauth *oauth;
+    struct limits limits;
     struct rules *rules;
     struct publish *publish;
     struct timeline timeline;
@@ -162,6 +164,7 @@ void worker_reconfigure(struct worker *worker, struct config *config)
         log_error("worker.rules_kept", LOG_TEXT("remedy", "correct --allow-net and --deny-net"));
     log_set_level((enum log_level)worker->config.log_level);
     worker->peers.connect_timeout_ms = worker->config.connect_timeout;
+    limits_set(&worker->limits, &worker->config);
     struct admission_limits limits = limits_of(worker);
     http_set_parking(worker->http, !worker->config.no_park);
     admission_set_limits(worker->env.admission, &limits);
@@ -218,6 +221,7 @@ static void on_beat(uv_timer_t *timer)
     uint64_t bytes = http_bytes_received(worker->http);
     table_count(worker->table, worker->slot, COUNTER_BYTES_RECEIVED, bytes - worker->bytes_counted);
     worker->bytes_counted = bytes;
+    limits_tell(&worker->limits, worker->table, worker->slot);
     if (admission_waiting(worker->env.admission) > 0 && admission_is_full(worker->env.admission))
         conns_tell_limits(worker->conns);
 }
@@ -247,6 +251,7 @@ static int create_env(struct worker *worker)
         return -ENOMEM;
     worker->peers.loop = worker->loop;
     worker->peers.http = worker->http;
+    worker->peers.limits = &worker->limits;
     worker->peers.oauth = worker->oauth;
     worker->peers.connect_timeout_ms = worker->config.connect_timeout;
     worker->env.table = worker->table;
@@ -284,6 +289,7 @@ int worker_create(uv_loop_t *loop, int slot, uint64_t start_count, struct config
     worker->loop = loop;
     worker->slot = slot;
     worker->config = *config;
+    limits_set(&worker->limits, config);
     worker->descriptors = raise_descriptor_limit();
     int result = open_table(worker, start_count);
     if (result)

@@ -12,9 +12,11 @@
 #include "broker/hub/verdicts.h"
 #include "broker/hub/walks.h"
 #include "common/bus.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/paths.h"
 #include "common/question.h"
+#include "common/rate.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -29,7 +31,9 @@ enum {
     MESSAGE_SIZE = 256,
     WORKERS_MAX = 256,
     WAIT_MORE_MS = 2000,
-    HELD_MAX = VERDICTS_MAX + WALKS_MAX + 1 /* and one that is refused */
+    HELD_MAX = VERDICTS_MAX + WALKS_MAX + 1, /* and one that is refused */
+    ASKERS = 64,
+    KIB = 1024
 };
 
 struct diag {
@@ -37,6 +41,7 @@ struct diag {
     struct bus_rep *rep;
     struct verdicts *verdicts;
     struct walks *walks;
+    struct rate rates[ASKERS]; /* of users; those of a few may be one */
     bool stopping;
 };
 
@@ -186,7 +191,7 @@ static bool read_wait(const struct diag *diag, const json_t *args, const struct 
 {
     const json_t *wait = json_object_get(args, "waitMs");
     if (!wait || json_is_null(wait)) {
-        uint64_t attempt_ms = diag->options.get_connect_timeout_ms(diag->options.user);
+        uint64_t attempt_ms = diag->options.config->connect_timeout;
         *out = (def->timeout_ms ? def->timeout_ms : attempt_ms) + WAIT_MORE_MS;
         return true;
     }
@@ -269,7 +274,7 @@ static void on_verdict(void *user, struct bus_question *question, uint32_t row, 
                                       .server = def ? def->id : NULL,
                                       .outcome = question_error_code(reply.error),
                                       .changes = true};
-    audit_write(diag->options.get_audit(diag->options.user), &entry);
+    audit_write((enum audit)diag->options.config->audit, &entry);
     send_reply(diag, question, &reply);
 }
 
@@ -409,7 +414,7 @@ static void audit(const struct diag *diag, const struct bus_question *question, 
         .outcome = reply->held && found && found->changes ? "waits for a verdict" : question_error_code(reply->error),
         .changes = found && found->changes && found->run != run_touch,
     };
-    audit_write(diag->options.get_audit(diag->options.user), &entry);
+    audit_write((enum audit)diag->options.config->audit, &entry);
 }
 
 static struct reply run(struct diag *diag, struct bus_question *question, const char *name, json_t *args)
@@ -424,12 +429,27 @@ static struct reply run(struct diag *diag, struct bus_question *question, const 
     return found->run(diag, question, args);
 }
 
+/* One user that asks in a loop does not keep the others from asking. */
+static bool asks_too_often(struct diag *diag, const struct bus_question *question)
+{
+    struct bus_peer peer = {0};
+    int result = bus_question_peer(question, &peer);
+    struct rate *rate = &diag->rates[result == 0 ? peer.uid % ASKERS : 0];
+    return rate_count(rate, clock_mono_ms()) > diag->options.config->max_questions;
+}
+
 static void on_question(void *user, struct bus_question *question, const void *bytes, size_t size)
 {
     struct diag *diag = user;
     json_t *name = NULL, *args = NULL;
     struct reply reply;
-    if (question_read(bytes, size, &name, &args) != 0) {
+    if (size > diag->options.config->max_question * KIB) {
+        table_count(diag->options.table, TABLE_HUB, COUNTER_LIMIT_QUESTION, 1);
+        reply = refuse(QUESTION_LIMIT, "the question is larger than --max-question");
+    } else if (asks_too_often(diag, question)) {
+        table_count(diag->options.table, TABLE_HUB, COUNTER_LIMIT_QUESTIONS, 1);
+        reply = refuse(QUESTION_LIMIT, "more questions in a minute than --max-questions");
+    } else if (question_read(bytes, size, &name, &args) != 0) {
         table_count(diag->options.table, TABLE_HUB, COUNTER_ASKED_BADLY, 1);
         reply = refuse(QUESTION_BAD_REQUEST, "no question, or of another version");
     } else {
@@ -455,7 +475,13 @@ int diag_open(uv_loop_t *loop, const struct diag_options *options, struct diag *
         result = walks_open(loop, options->table, on_walked, diag, &diag->walks);
     if (result != 0)
         goto fail;
-    const struct bus_rep_options rep = {.path = path, .mode = MODE, .max = QUESTION_BYTES_MAX, .held_max = HELD_MAX};
+    const struct bus_rep_options rep = {
+        .path = path,
+        .mode = MODE,
+        .max = options->config->max_question * KIB * 2, /* somewhat more than allowed gets an answer that says so */
+        .held_max = HELD_MAX,
+        .pipes_max = (int)options->config->max_clients,
+    };
     result = bus_rep_open(loop, &rep, on_question, diag, &diag->rep);
     if (result != 0)
         goto fail;
@@ -473,6 +499,11 @@ fail:
 void diag_state_changed(struct diag *diag, uint32_t row)
 {
     verdicts_look(diag->verdicts, row);
+}
+
+uint64_t diag_refused(const struct diag *diag)
+{
+    return bus_rep_refused(diag->rep);
 }
 
 void diag_stop(struct diag *diag)

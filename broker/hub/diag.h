@@ -9,6 +9,7 @@
 #include "broker/hub/roster.h"
 #include "broker/hub/watchlist.h"
 #include "common/compiler.h"
+#include "common/config.h"
 #include "common/table.h"
 
 #include <stdint.h>
@@ -21,10 +22,7 @@ struct diag_options {
     struct watchlist *watchlist;
     /* What `status` tells beside the table. */
     void (*get_facts)(void *user, struct diag_facts *out);
-    /* Time for one attempt to connect: how long `connect` waits when it does not say. */
-    uint64_t (*get_connect_timeout_ms)(void *user);
-    /* What of it all is to be logged. */
-    enum audit (*get_audit)(void *user);
+    const struct config *config; /* as it is at the moment of a question */
     /* Says it over the link; 0 or a negative errno. */
     int (*ask_supervisor)(void *user, const char *word, const char *argument);
     void *user;
@@ -37,6 +35,9 @@ MUST_CHECK int diag_open(uv_loop_t *loop, const struct diag_options *options, st
 
 /* The state of the server at `row` may have changed. */
 void diag_state_changed(struct diag *diag, uint32_t row);
+
+/* Clients that were turned away: there were too many. */
+uint64_t diag_refused(const struct diag *diag);
 
 /* From now on nothing is changed any more; those who wait are told. */
 void diag_stop(struct diag *diag);

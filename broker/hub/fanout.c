@@ -14,19 +14,24 @@
 #include <string.h>
 #include <sys/un.h>
 
-enum { QUEUE = 4096, MODE = 0660 };
+enum { MODE = 0660 };
 
 struct fanout {
     struct bus_pub *pub;
 };
 
-int fanout_open(const char *run_dir, struct fanout **out)
+int fanout_open(const struct config *config, struct fanout **out)
 {
     char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
     struct fanout *fanout = calloc(1, sizeof(*fanout));
-    int result = fanout ? paths_join(path, sizeof(path), run_dir, PATHS_EVENTS) : -ENOMEM;
+    int result = fanout ? paths_join(path, sizeof(path), config->run_dir, PATHS_EVENTS) : -ENOMEM;
     if (result == 0)
-        result = bus_pub_open(path, BUS_LISTEN, MODE, QUEUE, &fanout->pub);
+        result = bus_pub_open(&(struct bus_pub_options){.path = path,
+                                                        .end = BUS_LISTEN,
+                                                        .mode = MODE,
+                                                        .queue = (int)config->subscriber_queue,
+                                                        .pipes_max = (int)config->max_clients},
+                              &fanout->pub);
     if (result != 0) {
         log_error("fanout.open", LOG_TEXT("socket", PATHS_EVENTS), LOG_TEXT("error", strerror(-result)));
         free(fanout);
@@ -41,6 +46,11 @@ void fanout_send(struct fanout *fanout, const void *bytes, size_t size)
     int result = bus_pub_send(fanout->pub, bytes, size);
     if (result != 0)
         log_warn("fanout.send", LOG_TEXT("error", strerror(-result)));
+}
+
+uint64_t fanout_refused(const struct fanout *fanout)
+{
+    return bus_pub_refused(fanout->pub);
 }
 
 void fanout_close(struct fanout *fanout)

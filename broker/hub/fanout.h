@@ -5,12 +5,17 @@
 
 #include "common/compiler.h"
 
+#include "common/config.h"
+
 #include <stddef.h>
 
 struct fanout;
 
 /* 0 or a negative errno, which has been logged. */
-MUST_CHECK int fanout_open(const char *run_dir, struct fanout **out);
+MUST_CHECK int fanout_open(const struct config *config, struct fanout **out);
+
+/* Subscribers that were turned away: there were too many. */
+uint64_t fanout_refused(const struct fanout *fanout);
 
 /* Sends topic and map as event_write_local made them. A subscriber that does not keep up misses it: that is nng's way,
  * and it slows nobody else down. */

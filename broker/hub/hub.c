@@ -59,6 +59,7 @@ struct hub {
     struct diag *diag;
     struct http_pages *pages; /* NULL: no --http, or not yet */
     unsigned http_wait_s;
+    uint64_t refused_counted; /* connections to the sockets */
     struct pulse *pulse;
     uv_timer_t *stop_timer; /* freed by its close callback */
     bool leaving, stopping;
@@ -201,18 +202,9 @@ static void on_second(void *user)
     relay_tick(hub->relay);
     levels_tick(hub->levels);
     assign_check_gone(watchlist_assign(hub->watchlist));
-}
-
-static enum audit get_audit(void *user)
-{
-    const struct hub *hub = user;
-    return (enum audit)hub->options.config->audit;
-}
-
-static uint64_t get_connect_timeout_ms(void *user)
-{
-    const struct hub *hub = user;
-    return hub->options.config->connect_timeout;
+    uint64_t refused = diag_refused(hub->diag) + fanout_refused(hub->fanout);
+    table_count(hub->table, TABLE_HUB, COUNTER_LIMIT_CLIENTS, refused - hub->refused_counted);
+    hub->refused_counted = refused;
 }
 
 static int ask_supervisor(void *user, const char *word, const char *argument)
@@ -313,8 +305,7 @@ static int open_sockets(struct hub *hub)
         .roster = hub->roster,
         .watchlist = hub->watchlist,
         .get_facts = get_facts,
-        .get_connect_timeout_ms = get_connect_timeout_ms,
-        .get_audit = get_audit,
+        .config = hub->options.config,
         .ask_supervisor = ask_supervisor,
         .user = hub,
     };
@@ -375,7 +366,7 @@ int hub_open(uv_loop_t *loop, const struct hub_options *options, struct hub **ou
     if (result == 0)
         result = load_servers(hub);
     if (result == 0)
-        result = fanout_open(options->config->run_dir, &hub->fanout);
+        result = fanout_open(options->config, &hub->fanout);
     if (result == 0)
         result = open_redis(hub);
     if (result == 0)

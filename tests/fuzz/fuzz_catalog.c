@@ -48,10 +48,12 @@ static json_t *reversed(json_t *value)
     return copy;
 }
 
+static const struct limits LIMITS = {.list_pages = 100, .list_items = 10000, .list_size = 16 << 20};
+
 /* All pages; NULL when the list is not taken. Its items are put before those of `items`, reversed. */
 static struct catalog *read_pages(enum kind kind, const json_t *pages, json_t *items)
 {
-    struct catalog *catalog = catalog_create(kind);
+    struct catalog *catalog = catalog_create(kind, &LIMITS);
     for (size_t i = 0; i < json_array_size(pages); i++) {
         const json_t *page = json_array_get(pages, i);
         const char *cursor;
@@ -70,7 +72,7 @@ static struct catalog *read_pages(enum kind kind, const json_t *pages, json_t *i
 static struct catalog *read_items(enum kind kind, json_t *items)
 {
     json_t *page = json_pack("{s:O}", kind_name(kind), items);
-    struct catalog *catalog = catalog_create(kind);
+    struct catalog *catalog = catalog_create(kind, &LIMITS);
     const char *cursor;
     require(catalog_add_page(catalog, page, &cursor) == 0 && cursor == NULL);
     catalog_finish(catalog);
@@ -113,7 +115,7 @@ static void check(enum kind kind, const json_t *pages)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     json_t *pages;
-    if (size == 0 || jsonrpc_parse(bytes + 1, size - 1, &pages) != 0)
+    if (size == 0 || jsonrpc_parse(bytes + 1, size - 1, 64, &pages) != 0)
         return 0;
     check((enum kind)(bytes[0] % KIND_COUNT), pages);
     json_decref(pages);

@@ -48,10 +48,10 @@ static void check_same(const struct jsonrpc_message *a, const struct jsonrpc_mes
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     json_t *document, *again;
-    if (jsonrpc_parse(bytes, size, &document) != 0)
+    if (jsonrpc_parse(bytes, size, 64, &document) != 0)
         return 0;
     char *text = json_dumps(document, 0);
-    require(text != NULL && jsonrpc_parse(text, strlen(text), &again) == 0);
+    require(text != NULL && jsonrpc_parse(text, strlen(text), 64, &again) == 0);
     size_t count = jsonrpc_count(document);
     require(count <= JSONRPC_BATCH_MAX && count == jsonrpc_count(again));
     for (size_t i = 0; i < count; i++) {

@@ -121,7 +121,7 @@ test('compressed bodies are read, streams are not asked to be compressed', async
     const row = await broker.ask('show', 'bomb');
     return row.lastError && row;
   });
-  assert.match(shown.lastError, /tools\/list: the answer is larger than 16 MiB/);
+  assert.match(shown.lastError, /tools\/list: the answer is larger than --max-body/);
   assert.deepEqual([shown.state, shown.toolCount], ['listening', null]);
 });
 

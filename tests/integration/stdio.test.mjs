@@ -238,7 +238,7 @@ const bad = {
   'a program that is none': { definition: { command: 'sleep', args: ['1000'], timeout: 600 }, error: /^initialize: timed out after 600ms/ },
   'an exit': { behaviour: ['exit'], error: /^exited with code 7/ },
   'a crash': { behaviour: ['crash'], error: /^killed by SIGSEGV/ },
-  'a line without end': { behaviour: ['long-line'], error: /longer than 10 MiB/ },
+  'a line without end': { behaviour: ['long-line'], error: /longer than --max-line/ },
   'a flood of junk': { behaviour: ['flood'], error: /not that of an MCP server/ },
   'a server that does not read': { behaviour: ['deaf'], error: /^it does not read its standard input/ },
   'a closed output': { behaviour: ['close', 'stubborn'], error: /^it closed its standard output/ },
@@ -249,7 +249,7 @@ test('servers that are none get a clear error, and are asked again', async (t) =
   const definitions = ids.map((id) => bad[id].definition ?? newScript(bad[id].behaviour, patient).definition);
   const broker = await startBroker(t, {
     servers: Object.fromEntries(ids.map((id, i) => [id, definitions[i]])),
-    args: ['--workers', '1', '--max-attempts', '2'],
+    args: ['--workers', '1', '--max-attempts', '2', '--max-requests', '1000000'],
   });
   await Promise.all(ids.map((id) => t.test(id, async () => {
     await reach(broker, id, bad[id].error);

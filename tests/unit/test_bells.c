@@ -63,7 +63,7 @@ static int open_scene(void **state)
     *state = scene;
     return bells_open(&scene->loop, scene->fixture->dir, scene->fixture->table, &handlers, scene, &scene->bells) ||
            paths_join(path, sizeof(path), scene->fixture->dir, PATHS_BELLS) ||
-           bus_pub_open(path, BUS_DIAL, 0, 16, &scene->worker);
+           bus_pub_open(&(struct bus_pub_options){.path = path, .end = BUS_DIAL, .queue = 16}, &scene->worker);
 }
 
 static int close_scene(void **state)

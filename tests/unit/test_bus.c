@@ -143,7 +143,8 @@ static struct bus_sub *open_sub(enum bus_end end, const char *topic, size_t max,
 static struct bus_pub *open_pub(enum bus_end end)
 {
     struct bus_pub *pub = NULL;
-    assert_int_equal(bus_pub_open(path, end, 0660, 1000, &pub), 0);
+    assert_int_equal(
+        bus_pub_open(&(struct bus_pub_options){.path = path, .end = end, .mode = 0660, .queue = 1000}, &pub), 0);
     return pub;
 }
 
@@ -591,7 +592,8 @@ static void test_open(void **state)
     struct bus_pub *pub;
     struct bus_sub *sub;
     assert_int_equal(bus_rep_open(&loop, &same, echo, NULL, &rep), -EADDRINUSE);
-    assert_int_equal(bus_pub_open(path, BUS_LISTEN, 0600, 10, &pub), -EADDRINUSE);
+    assert_int_equal(bus_pub_open(&(struct bus_pub_options){.path = path, .mode = 0600, .queue = 10}, &pub),
+                     -EADDRINUSE);
     const struct bus_sub_options options = {.path = path, .end = BUS_LISTEN, .topic = "", .max = 10, .queue = 10};
     assert_int_equal(bus_sub_open(&loop, &options, on_message, NULL, &sub), -EADDRINUSE);
     struct asker asker; /* which did the first one no harm */
@@ -630,7 +632,8 @@ static void test_open_refused(void **state)
     struct bus_req *req;
     void *bytes;
     size_t size;
-    assert_int_equal(bus_pub_open(text, BUS_LISTEN, 0600, 10, &pub), -ENAMETOOLONG);
+    assert_int_equal(bus_pub_open(&(struct bus_pub_options){.path = text, .mode = 0600, .queue = 10}, &pub),
+                     -ENAMETOOLONG);
     assert_int_equal(bus_sub_open(&loop, &sub_options, on_message, NULL, &sub), -ENAMETOOLONG);
     assert_int_equal(bus_rep_open(&loop, &rep_options, echo, NULL, &rep), -ENAMETOOLONG);
     assert_int_equal(bus_req_open(&loop, text, 10, &req), -ENAMETOOLONG);

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+static const struct limits limits = {.list_pages = 100, .list_items = 1000, .list_size = 1024 * 1024};
+
 /* Adds the page and takes the outcome; *cursor is copied out as text, "none" for NULL. */
 static int add(struct catalog *catalog, const char *page, char cursor[64])
 {
@@ -26,7 +28,7 @@ static int add(struct catalog *catalog, const char *page, char cursor[64])
 /* A finished catalog of the pages. */
 static struct catalog *make(enum kind kind, const char *const pages[], size_t count)
 {
-    struct catalog *catalog = catalog_create(kind);
+    struct catalog *catalog = catalog_create(kind, &limits);
     assert_non_null(catalog);
     for (size_t i = 0; i < count; i++) {
         char cursor[64];
@@ -152,7 +154,7 @@ static void each_kind_has_its_key_and_name(void **state)
     catalog_destroy(catalog);
 
     char cursor[64];
-    catalog = catalog_create(KIND_RESOURCES);
+    catalog = catalog_create(KIND_RESOURCES, &limits);
     assert_int_equal(add(catalog, "{\"resources\":[{\"name\":\"n\"}]}", cursor), CATALOG_MALFORMED);
     catalog_destroy(catalog);
 }
@@ -173,7 +175,7 @@ static void malformed_pages_are_told(void **state)
     };
     for (size_t i = 0; i < ARRAY_LENGTH(pages); i++) {
         char cursor[64];
-        struct catalog *catalog = catalog_create(KIND_TOOLS);
+        struct catalog *catalog = catalog_create(KIND_TOOLS, &limits);
         assert_int_equal(add(catalog, pages[i], cursor), CATALOG_MALFORMED);
         catalog_destroy(catalog);
     }
@@ -183,7 +185,7 @@ static void cursors_are_given_and_may_not_repeat(void **state)
 {
     (void)state;
     char cursor[64];
-    struct catalog *catalog = catalog_create(KIND_TOOLS);
+    struct catalog *catalog = catalog_create(KIND_TOOLS, &limits);
     assert_int_equal(add(catalog, "{\"tools\":[],\"nextCursor\":\"a\"}", cursor), 0);
     assert_string_equal(cursor, "a");
     assert_int_equal(add(catalog, "{\"tools\":[],\"nextCursor\":\"\"}", cursor), 0);
@@ -191,7 +193,7 @@ static void cursors_are_given_and_may_not_repeat(void **state)
     assert_int_equal(add(catalog, "{\"tools\":[],\"nextCursor\":\"a\"}", cursor), CATALOG_LOOPS);
     catalog_destroy(catalog);
 
-    catalog = catalog_create(KIND_TOOLS);
+    catalog = catalog_create(KIND_TOOLS, &limits);
     assert_int_equal(add(catalog, "{\"tools\":[]}", cursor), 0);
     assert_string_equal(cursor, "none");
     catalog_destroy(catalog);
@@ -200,9 +202,9 @@ static void cursors_are_given_and_may_not_repeat(void **state)
 static void pages_are_bounded(void **state)
 {
     (void)state;
-    struct catalog *catalog = catalog_create(KIND_TOOLS);
+    struct catalog *catalog = catalog_create(KIND_TOOLS, &limits);
     char page[64], cursor[64];
-    for (int i = 1; i < CATALOG_PAGES_MAX; i++) {
+    for (int i = 1; i < (int)limits.list_pages; i++) {
         snprintf(page, sizeof(page), "{\"tools\":[],\"nextCursor\":\"%d\"}", i);
         assert_int_equal(add(catalog, page, cursor), 0);
     }
@@ -222,7 +224,7 @@ static int add_items(size_t count, size_t text_size, size_t name_size)
     }
     free(text);
     json_t *result = json_pack("{s:o}", "tools", array);
-    struct catalog *catalog = catalog_create(KIND_TOOLS);
+    struct catalog *catalog = catalog_create(KIND_TOOLS, &limits);
     const char *cursor;
     int outcome = catalog_add_page(catalog, result, &cursor);
     catalog_destroy(catalog);
@@ -233,10 +235,13 @@ static int add_items(size_t count, size_t text_size, size_t name_size)
 static void items_bytes_and_names_are_bounded(void **state)
 {
     (void)state;
-    assert_int_equal(add_items(CATALOG_ITEMS_MAX, 1, 1), 0);
-    assert_int_equal(add_items(CATALOG_ITEMS_MAX + 1, 1, 1), CATALOG_TOO_LARGE);
-    assert_int_equal(add_items(15, 1024 * 1024, 1), 0);
-    assert_int_equal(add_items(17, 1024 * 1024, 1), CATALOG_TOO_LARGE);
+    assert_int_equal(add_items(limits.list_items, 1, 1), 0);
+    assert_int_equal(add_items(limits.list_items + 1, 1, 1), CATALOG_TOO_LARGE);
+    enum { AROUND = sizeof("{\"name\":\"x\",\"text\":\"\"}") - 1 };
+    assert_int_equal(add_items(1, limits.list_size - AROUND, 1), 0);
+    assert_int_equal(add_items(1, limits.list_size - AROUND + 1, 1), CATALOG_TOO_LARGE);
+    assert_int_equal(add_items(2, limits.list_size / 2 - AROUND, 1), 0);
+    assert_int_equal(add_items(2, limits.list_size / 2 - AROUND + 1, 1), CATALOG_TOO_LARGE);
     assert_int_equal(add_items(1, 1, CATALOG_NAME_MAX), 0);
     assert_int_equal(add_items(1, 1, CATALOG_NAME_MAX + 1), CATALOG_TOO_LARGE);
 }

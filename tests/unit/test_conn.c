@@ -116,6 +116,7 @@ static struct {
     struct config config;
     struct table *table;
     struct timeline timeline;
+    struct limits limits;
     struct peer_env peers;
     struct conn_env env;
     struct conns *conns;
@@ -167,6 +168,7 @@ static int set_up(void **unused)
     world.config.verify = 0;
     world.config.ping = 0;
     pings_help = true;
+    limits_set(&world.limits, &world.config);
     log_open("test", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     if (table_create(world.dir, CAPACITY, &world.table, &taken_over, error) != 0)
         return -1;
@@ -298,7 +300,7 @@ static void give_list(const char *names)
         json_array_append_new(tools, json_pack("{s:s%}", "name", name, (size_t)1));
     json_t *result = json_pack("{s:o}", "tools", tools);
     const char *cursor;
-    struct catalog *catalog = catalog_create(KIND_TOOLS);
+    struct catalog *catalog = catalog_create(KIND_TOOLS, &world.limits);
     assert_int_equal(catalog_add_page(catalog, result, &cursor), 0);
     catalog_finish(catalog);
     last_peer->handlers->on_list(last_peer->user, KIND_TOOLS, catalog, NULL);
@@ -745,6 +747,79 @@ static void test_a_thousand_notifications_are_two_events(void **unused)
     assert_int_equal(told.changes, 2);
 }
 
+static void hear(unsigned times)
+{
+    for (unsigned i = 0; i < times; i++)
+        changed();
+}
+
+static void test_a_server_that_never_stops_telling_is_told_of_less_often(void **unused)
+{
+    (void)unused;
+    world.config.max_notifications = 10;
+    put(1, SOURCE_FILE, PLAIN);
+    settle("a");
+    hear(10);
+    pass(world.config.coalesce);
+    assert_int_equal(told.changes, 2);
+    assert_int_equal(counter(COUNTER_LIMIT_NOTIFICATIONS), 0);
+    pass(world.config.coalesce);
+    hear(1); /* told at once, and no other one for 10 s */
+    assert_int_equal(counter(COUNTER_LIMIT_NOTIFICATIONS), 1);
+    assert_int_equal(told.changes, 3);
+    hear(89);
+    pass(9000);
+    assert_int_equal(told.changes, 3);
+    pass(1000);
+    assert_int_equal(told.changes, 4);
+    expect_state(1, STATE_LISTENING);
+    pass(60000); /* it is quiet, so the next one is as any other */
+    hear(2);
+    pass(world.config.coalesce);
+    assert_int_equal(told.changes, 6);
+}
+
+static void test_a_server_that_is_far_too_loud_is_set_aside(void **unused)
+{
+    (void)unused;
+    world.config.max_notifications = 10;
+    world.config.stable_after = 0;
+    put(1, SOURCE_FILE, PLAIN);
+    settle("a");
+    hear(100);
+    expect_state(1, STATE_LISTENING);
+    hear(1);
+    expect_state(1, STATE_BACKOFF);
+    assert_non_null(strstr(row_at(1).last_error, "more than 100 notifications in a minute"));
+    assert_int_equal(counter(COUNTER_LIMIT_ASIDE), 1);
+    assert_int_equal(told.changes, 2); /* what it said last is not lost */
+    pass(59000);
+    expect_state(1, STATE_BACKOFF);
+    pass(1000);
+    settle("a");
+    expect_state(1, STATE_LISTENING);
+}
+
+static void test_requests_are_counted_over_connections(void **unused)
+{
+    (void)unused;
+    put(1, SOURCE_FILE, PLAIN);
+    settle("a");
+    for (uint32_t n = 1; n <= 5; n++)
+        assert_int_equal(last_peer->handlers->on_request(last_peer->user), n);
+    end_peer(PEER_STREAM_ENDED, 0);
+    pass(2000);
+    settle("a");
+    assert_int_equal(last_peer->handlers->on_request(last_peer->user), 6);
+    end_peer(PEER_TOO_MUCH, 60000);
+    expect_state(1, STATE_BACKOFF);
+    pass(59000);
+    expect_state(1, STATE_BACKOFF);
+    pass(1000);
+    settle("a");
+    assert_int_equal(last_peer->handlers->on_request(last_peer->user), 1);
+}
+
 static void test_an_unchanged_list_suppresses_nothing_without_enrich(void **unused)
 {
     (void)unused;
@@ -1174,6 +1249,9 @@ int main(void)
         TEST(test_a_list_that_cannot_be_had_keeps_the_last_one_and_is_fetched_again),
         TEST(test_a_row_left_half_written_counts_as_changed),
         TEST(test_a_thousand_notifications_are_two_events),
+        TEST(test_a_server_that_never_stops_telling_is_told_of_less_often),
+        TEST(test_a_server_that_is_far_too_loud_is_set_aside),
+        TEST(test_requests_are_counted_over_connections),
         TEST(test_an_unchanged_list_suppresses_nothing_without_enrich),
         TEST(test_killed_before_the_list_was_sure_counts_as_changed),
         TEST(test_what_is_known_never_runs_ahead_of_what_was_told),

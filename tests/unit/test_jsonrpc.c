@@ -8,17 +8,19 @@
 
 #include <cmocka.h>
 
+enum { DEPTH_MAX = 64 };
+
 static json_t *parse(const char *text)
 {
     json_t *document = NULL;
-    assert_int_equal(jsonrpc_parse(text, strlen(text), &document), 0);
+    assert_int_equal(jsonrpc_parse(text, strlen(text), DEPTH_MAX, &document), 0);
     return document;
 }
 
 static int outcome_of(const char *text)
 {
     json_t *document = NULL;
-    int outcome = jsonrpc_parse(text, strlen(text), &document);
+    int outcome = jsonrpc_parse(text, strlen(text), DEPTH_MAX, &document);
     if (outcome == 0)
         json_decref(document);
     else
@@ -130,7 +132,7 @@ static void what_is_cut_off_is_malformed(void **state)
     const char *text = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\":[1,\"\\\"}\",true]}}";
     for (size_t size = 0; size < strlen(text); size++) {
         json_t *document = NULL;
-        assert_int_equal(jsonrpc_parse(text, size, &document), JSONRPC_MALFORMED);
+        assert_int_equal(jsonrpc_parse(text, size, DEPTH_MAX, &document), JSONRPC_MALFORMED);
     }
     assert_int_equal(outcome_of(text), 0);
     assert_int_equal(outcome_of("7"), JSONRPC_MALFORMED);
@@ -142,14 +144,14 @@ static void what_is_cut_off_is_malformed(void **state)
 static void depth_is_bounded(void **state)
 {
     (void)state;
-    char text[2 * JSONRPC_DEPTH_MAX + 4];
-    memset(text, '[', JSONRPC_DEPTH_MAX);
-    memset(text + JSONRPC_DEPTH_MAX, ']', JSONRPC_DEPTH_MAX);
-    text[(size_t)2 * JSONRPC_DEPTH_MAX] = '\0';
+    char text[2 * DEPTH_MAX + 4];
+    memset(text, '[', DEPTH_MAX);
+    memset(text + DEPTH_MAX, ']', DEPTH_MAX);
+    text[(size_t)2 * DEPTH_MAX] = '\0';
     assert_int_equal(outcome_of(text), 0);
-    memset(text, '[', JSONRPC_DEPTH_MAX + 1);
-    memset(text + JSONRPC_DEPTH_MAX + 1, ']', JSONRPC_DEPTH_MAX + 1);
-    text[(size_t)2 * JSONRPC_DEPTH_MAX + 2] = '\0';
+    memset(text, '[', DEPTH_MAX + 1);
+    memset(text + DEPTH_MAX + 1, ']', DEPTH_MAX + 1);
+    text[(size_t)2 * DEPTH_MAX + 2] = '\0';
     assert_int_equal(outcome_of(text), JSONRPC_TOO_DEEP);
 }
 

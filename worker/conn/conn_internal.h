@@ -10,6 +10,7 @@
 #ifndef WORKER_CONN_INTERNAL_H
 #define WORKER_CONN_INTERNAL_H
 
+#include "common/rate.h"
 #include "worker/conn/burst.h"
 #include "worker/conn/conn.h"
 #include "worker/conn/conn_fsm.h"
@@ -47,6 +48,8 @@ struct conn {
     uint64_t due[CONN_TIMERS]; /* 0: not set */
     uint64_t session_lost_ms;  /* when a lost session was last replaced at once */
     uint64_t log_since_ms;     /* when lines of the log began to be counted */
+    struct rate request_rate;  /* of both sides */
+    struct rate notification_rate;
     uint32_t row, incarnation;
     uint32_t attempts;      /* failed in a row */
     uint32_t heard_s;       /* last_heard_ms of the row, in seconds */
@@ -137,6 +140,7 @@ void conn_list_free(struct conn *conn);
 void conn_list_fetch(struct conn *conn, uint8_t kinds, enum reason reason);
 bool conn_list_is_fetching(const struct conn *conn);
 
+/* A change was heard. The notifications of this minute have been counted. */
 void conn_list_changed(struct conn *conn, enum kind kind);
 void conn_list_resumed(struct conn *conn);
 enum conn_list_outcome conn_list_fetched(struct conn *conn, enum kind kind, const struct catalog *list,

@@ -19,10 +19,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { NOISY_WINDOW_MS = 10000 };
+
+/* A server that tells of changes all the time is believed, and told of less often. */
 static struct burst_options options_of(const struct conn *conn)
 {
     const struct config *config = conn->env->config;
-    return (struct burst_options){.window_ms = config->coalesce, .enrich = config->enrich};
+    struct burst_options options = {.window_ms = config->coalesce, .enrich = config->enrich};
+    if (conn->notification_rate.count > config->max_notifications && options.window_ms < NOISY_WINDOW_MS)
+        options.window_ms = NOISY_WINDOW_MS;
+    return options;
 }
 
 static struct conn_list *find(const struct conn *conn, enum kind kind)

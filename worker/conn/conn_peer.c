@@ -7,6 +7,10 @@
 #include "worker/conn/retry.h"
 #include "worker/conn/verdict.h"
 
+#include <stdio.h>
+
+enum { NOISE_FACTOR = 10 };
+
 static void on_listening(void *user, const struct peer_facts *facts)
 {
     conn_state_feed(user, CONN_EVENT_LISTENING, &(struct conn_news){.text = "", .facts = facts});
@@ -20,13 +24,53 @@ static void on_resumed(void *user)
     conn_state_set_timer(conn);
 }
 
+/* One more failure: an attempt, a poll or an open stream. */
+static void failed(struct conn *conn, enum conn_event event, const struct conn_news *news)
+{
+    if (conn->attempts < UINT32_MAX)
+        conn->attempts++;
+    bool exhausted = retry_exhausted(conn->attempts, conn->env->config->max_attempts);
+    conn_state_feed(conn, exhausted ? CONN_EVENT_EXHAUSTED : event, news);
+}
+
+/* Counts it. False: there are so many that the server is to be set aside. */
+static bool is_bearable(struct conn *conn)
+{
+    uint64_t most = conn->env->config->max_notifications;
+    uint32_t count = rate_count(&conn->notification_rate, clock_mono_ms());
+    if (count > most)
+        conn_count(conn, COUNTER_LIMIT_NOTIFICATIONS);
+    return count <= most * NOISE_FACTOR;
+}
+
+/* The change that was heard last is told all the same. */
+static void set_aside(struct conn *conn)
+{
+    char text[ROW_ERROR_SIZE];
+    snprintf(text, sizeof(text), "more than %llu notifications in a minute (%d times --max-notifications)",
+             (unsigned long long)conn->env->config->max_notifications * NOISE_FACTOR, NOISE_FACTOR);
+    conn_count(conn, COUNTER_LIMIT_ASIDE);
+    conn_count(conn, COUNTER_STREAM_ENDS);
+    failed(conn, CONN_EVENT_STREAM_ENDED, &(struct conn_news){.text = text, .asked_ms = RATE_MS});
+}
+
 /* Before the stream is open nothing needs telling: the lists are fetched and compared once it is. */
 static void on_changed(void *user, enum kind kind)
 {
     struct conn *conn = user;
-    if (conn->state == STATE_LISTENING)
+    if (conn->state == STATE_LISTENING) {
+        bool is_loud = !is_bearable(conn);
         conn_list_changed(conn, kind);
+        if (is_loud)
+            set_aside(conn);
+    }
     conn_state_set_timer(conn);
+}
+
+static uint32_t on_request(void *user)
+{
+    struct conn *conn = user;
+    return rate_count(&conn->request_rate, clock_mono_ms());
 }
 
 static void on_heard(void *user)
@@ -39,15 +83,6 @@ static void on_heard(void *user)
     struct row row;
     conn_row_load(conn, &row);
     conn_row_store(conn, &row);
-}
-
-/* One more failure: an attempt, a poll or an open stream. */
-static void failed(struct conn *conn, enum conn_event event, const struct conn_news *news)
-{
-    if (conn->attempts < UINT32_MAX)
-        conn->attempts++;
-    bool exhausted = retry_exhausted(conn->attempts, conn->env->config->max_attempts);
-    conn_state_feed(conn, exhausted ? CONN_EVENT_EXHAUSTED : event, news);
 }
 
 /* True, once in a while: a lost session is replaced at once. */
@@ -107,6 +142,7 @@ const struct peer_handlers conn_peer_handlers = {
     .on_resumed = on_resumed,
     .on_changed = on_changed,
     .on_heard = on_heard,
+    .on_request = on_request,
     .on_list = on_list,
     .on_end = on_end,
 };

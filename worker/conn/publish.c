@@ -43,7 +43,7 @@ int publish_open(const char *run_dir, struct table *table, int slot, uint64_t st
     publish->slot = slot;
     publish->start_count = start_count;
     buf_init(&publish->message, BELL_BYTES_MAX);
-    result = bus_pub_open(path, BUS_DIAL, 0, SEND_QUEUE, &publish->bus);
+    result = bus_pub_open(&(struct bus_pub_options){.path = path, .end = BUS_DIAL, .queue = SEND_QUEUE}, &publish->bus);
     if (result) {
         free(publish);
         return result;

@@ -29,6 +29,7 @@ enum conn_event verdict_of_end(enum state state, enum peer_end_reason reason, bo
     case PEER_STREAM_ENDED:
     case PEER_SESSION_LOST:
     case PEER_PROTOCOL:
+    case PEER_TOO_MUCH:
         break;
     }
     return state == STATE_LISTENING ? CONN_EVENT_STREAM_ENDED : CONN_EVENT_ATTEMPT_FAILED;

@@ -27,6 +27,8 @@ struct http_exchange;
 /* Says whether a connection may go to `address`: true, or false with the rule that forbids it in `why`. Pure. */
 typedef bool (*http_guard)(const void *user, const struct sockaddr *address, char *why, size_t why_size);
 
+enum { HTTP_HEAD_MAX = 64 * 1024 };
+
 struct http_request {
     const char *method; /* GET, POST, DELETE */
     const char *url;
@@ -36,6 +38,7 @@ struct http_request {
     size_t body_size;
     uint64_t headers_timeout_ms; /* until the response's headers are in; 0: none */
     uint64_t total_timeout_ms;   /* until its end; 0: none (a stream: small buffers, not compressed) */
+    size_t head_max;             /* bytes of all heads: informational ones, the final one, trailers; 0: HTTP_HEAD_MAX */
     bool close_after;            /* nothing follows soon: the connection is not kept for the next request */
     const char *ca_file;         /* NULL: the system's */
     const char *proxy;           /* NULL: from the environment; "": none */

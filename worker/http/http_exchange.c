@@ -99,6 +99,7 @@ int http_start(struct http *http, const struct http_request *request, const stru
         .guard_user = request->guard_user,
         .headers_timeout_ms = request->headers_timeout_ms,
         .total_timeout_ms = request->total_timeout_ms,
+        .head_max = request->head_max > 0 ? (uint32_t)request->head_max : HTTP_HEAD_MAX,
         .started_ms = uv_now(http->loop),
         .socket = CURL_SOCKET_BAD,
         .is_stream = request->total_timeout_ms == 0,
@@ -225,7 +226,7 @@ size_t http_exchange_on_header(char *bytes, size_t size, size_t count, void *use
 {
     struct http_exchange *exchange = user;
     (void)size; /* always 1 */
-    if (exchange->gone || count > HTTP_HEAD_SIZE_MAX - exchange->head_size)
+    if (exchange->gone || count > exchange->head_max - exchange->head_size)
         return CURL_WRITEFUNC_ERROR;
     exchange->head_size += (uint32_t)count;
     if (!exchange->opening || !http_head_feed(&exchange->opening->head, bytes, count))

@@ -182,8 +182,8 @@ void http_failure_describe(const struct http_exchange *exchange, CURLcode code, 
         say(end, HTTP_FORBIDDEN, "%s", exchange->opening ? exchange->opening->forbidden : "forbidden");
         break;
     case CURLE_WRITE_ERROR: /* ours, in on_header: nobody else refuses what comes */
-        say(end, HTTP_TOO_LARGE, "the head of the response from %s is larger than %d bytes", origin,
-            HTTP_HEAD_SIZE_MAX);
+        say(end, HTTP_TOO_LARGE, "the head of the response from %s is larger than %u bytes", origin,
+            exchange->head_max);
         break;
     case CURLE_OUT_OF_MEMORY:
         /* libcurl's word for one header of more than 100 KB, too. */

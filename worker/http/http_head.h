@@ -12,7 +12,6 @@
 #include <stdint.h>
 
 enum {
-    HTTP_HEAD_SIZE_MAX = 64 * 1024, /* of all heads of one exchange: informational ones, the final one, trailers */
     HTTP_HEAD_SESSION_ID_MAX = 4096,
     HTTP_HEAD_TEXT_MAX = 2048,
     HTTP_HEAD_RETRY_AFTER_MAX_MS = 24 * 60 * 60 * 1000,

@@ -71,9 +71,10 @@ struct http_exchange {
     uint64_t headers_timeout_ms;
     uint64_t total_timeout_ms;
     uint64_t started_ms; /* of the loop's clock */
-    uint32_t head_size;  /* bytes of heads and trailers */
-    bool is_pending;     /* on the engine's list */
-    bool added;          /* in the multi handle */
+    uint32_t head_size;  /* bytes of heads and trailers, at most: */
+    uint32_t head_max;
+    bool is_pending; /* on the engine's list */
+    bool added;      /* in the multi handle */
     bool is_stream;
     bool is_chunked; /* a stream whose bytes come as chunks */
     bool may_park;

@@ -27,6 +27,7 @@ struct item {
 };
 
 struct catalog {
+    const struct limits *limits;
     enum kind kind;
     bool finished;
     uint32_t count;
@@ -36,7 +37,7 @@ struct catalog {
     size_t bytes; /* of canonical text so far */
     XXH3_state_t *state;
     uint32_t pages;
-    XXH128_hash_t cursors[CATALOG_PAGES_MAX]; /* that were seen, hashed */
+    struct buf cursors; /* that were seen, hashed */
     struct fingerprint fingerprint;
 };
 
@@ -55,13 +56,15 @@ struct run {
 static const char *const NAME_KEYS[KIND_COUNT] = {
     [KIND_TOOLS] = "name", [KIND_PROMPTS] = "name", [KIND_RESOURCES] = "uri"};
 
-struct catalog *catalog_create(enum kind kind)
+struct catalog *catalog_create(enum kind kind, const struct limits *limits)
 {
     struct catalog *catalog = calloc(1, sizeof(*catalog));
     if (catalog == NULL)
         return NULL;
     catalog->kind = kind;
-    buf_init(&catalog->names, CATALOG_BYTES_MAX);
+    catalog->limits = limits;
+    buf_init(&catalog->names, limits->list_size);
+    buf_init(&catalog->cursors, limits->list_pages * sizeof(XXH128_hash_t));
     catalog->state = XXH3_createState();
     if (catalog->state == NULL) {
         free(catalog);
@@ -76,6 +79,7 @@ void catalog_destroy(struct catalog *catalog)
         return;
     XXH3_freeState(catalog->state);
     buf_fini(&catalog->names);
+    buf_fini(&catalog->cursors);
     free(catalog->items);
     free(catalog);
 }
@@ -91,7 +95,7 @@ static struct fingerprint from_xxh(XXH128_hash_t hash)
 static int hash_text(const char *text, size_t size, void *user)
 {
     struct catalog *catalog = user;
-    if (size > CATALOG_BYTES_MAX - catalog->bytes)
+    if (catalog->bytes + size > catalog->limits->list_size)
         return -1;
     catalog->bytes += size;
     return XXH3_128bits_update(catalog->state, text, size) == XXH_OK ? 0 : -1;
@@ -119,7 +123,7 @@ static int hash_item(struct catalog *catalog, json_t *object, struct fingerprint
 
 static int grow(struct catalog *catalog)
 {
-    if (catalog->count == CATALOG_ITEMS_MAX)
+    if (catalog->count >= catalog->limits->list_items)
         return CATALOG_TOO_LARGE;
     if (catalog->count < catalog->capacity)
         return 0;
@@ -161,14 +165,14 @@ static int add_cursor(struct catalog *catalog, const json_t *cursor)
     if (!json_is_string(cursor))
         return CATALOG_MALFORMED;
     XXH128_hash_t hash = XXH3_128bits(json_string_value(cursor), json_string_length(cursor));
-    for (uint32_t i = 0; i < catalog->pages; i++) {
-        if (XXH128_isEqual(catalog->cursors[i], hash))
+    for (size_t at = 0; at < catalog->cursors.size; at += sizeof(hash)) {
+        if (memcmp(catalog->cursors.bytes + at, &hash, sizeof(hash)) == 0)
             return CATALOG_LOOPS;
     }
-    if (catalog->pages + 1 == CATALOG_PAGES_MAX)
+    if (catalog->pages + 1 >= catalog->limits->list_pages)
         return CATALOG_TOO_LARGE;
-    catalog->cursors[catalog->pages++] = hash;
-    return 0;
+    catalog->pages++;
+    return buf_append(&catalog->cursors, &hash, sizeof(hash)) == 0 ? 0 : CATALOG_NO_MEMORY;
 }
 
 int catalog_add_page(struct catalog *catalog, const json_t *result, const char **cursor)

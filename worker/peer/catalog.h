@@ -10,17 +10,13 @@
 #include "common/compiler.h"
 #include "common/names.h"
 #include "common/table.h"
+#include "worker/limits.h"
 
 #include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    CATALOG_PAGES_MAX = 100,
-    CATALOG_ITEMS_MAX = 10000,
-    CATALOG_BYTES_MAX = 16 * 1024 * 1024, /* of canonical text */
-    CATALOG_NAME_MAX = 4096,
-};
+enum { CATALOG_NAME_MAX = 4096 };
 
 struct catalog;
 
@@ -32,7 +28,8 @@ enum catalog_outcome {
     CATALOG_NO_MEMORY = 4,
 };
 
-MUST_CHECK struct catalog *catalog_create(enum kind kind);
+/* NULL without memory. `limits` (pages, items, bytes of canonical text) outlives it. */
+MUST_CHECK struct catalog *catalog_create(enum kind kind, const struct limits *limits);
 void catalog_destroy(struct catalog *catalog);
 
 /* Adds the `result` of a list request. *cursor is then the next one (borrowed from `result`, "" is one), or NULL:

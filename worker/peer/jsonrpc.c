@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Counts brackets outside texts. */
-static bool is_too_deep(const char *text, size_t size)
+static bool is_too_deep(const char *text, size_t size, unsigned depth_max)
 {
     unsigned depth = 0;
     bool in_text = false;
@@ -26,7 +26,7 @@ static bool is_too_deep(const char *text, size_t size)
         } else if (c == '"') {
             in_text = true;
         } else if (c == '{' || c == '[') {
-            if (++depth > JSONRPC_DEPTH_MAX)
+            if (++depth > depth_max)
                 return true;
         } else if ((c == '}' || c == ']') && depth > 0) {
             depth--;
@@ -35,9 +35,9 @@ static bool is_too_deep(const char *text, size_t size)
     return false;
 }
 
-int jsonrpc_parse(const void *bytes, size_t size, json_t **document)
+int jsonrpc_parse(const void *bytes, size_t size, unsigned depth_max, json_t **document)
 {
-    if (is_too_deep(bytes, size))
+    if (is_too_deep(bytes, size, depth_max))
         return JSONRPC_TOO_DEEP;
     json_error_t error;
     json_t *root = json_loadb(bytes, size, JSON_ALLOW_NUL, &error);

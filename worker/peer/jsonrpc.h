@@ -11,10 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    JSONRPC_DEPTH_MAX = 64,   /* arrays and objects within one another */
-    JSONRPC_BATCH_MAX = 1000, /* messages of a batch */
-};
+enum { JSONRPC_BATCH_MAX = 1000 }; /* messages of a batch */
 
 /* Codes that mean something to a listener. */
 enum {
@@ -52,8 +49,9 @@ enum jsonrpc_outcome {
     JSONRPC_TOO_MANY = 3, /* messages in a batch */
 };
 
-/* Parses a whole document; *document is a new reference. 0 or an enum jsonrpc_outcome. */
-MUST_CHECK int jsonrpc_parse(const void *bytes, size_t size, json_t **document);
+/* Parses a whole document, with at most `depth_max` arrays and objects within one another; *document is a new reference. 0
+ * or an enum jsonrpc_outcome. */
+MUST_CHECK int jsonrpc_parse(const void *bytes, size_t size, unsigned depth_max, json_t **document);
 
 /* Messages in a document. */
 size_t jsonrpc_count(const json_t *document);

@@ -14,6 +14,7 @@
 #include "worker/peer/peer_internal.h"
 
 #include "common/duration.h"
+#include "common/rate.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -44,12 +45,19 @@ struct transfer_target peer_target(const struct peer *peer)
     return (struct transfer_target){
         .loop = peer->env->loop,
         .http = peer->env->http,
+        .limits = peer->env->limits,
         .guard = peer->env->guard,
         .guard_user = guard_user_of(peer),
         .def = peer->def,
         .account = peer->account,
         .url = peer->def->url,
     };
+}
+
+void peer_count(struct peer *peer)
+{
+    if (peer->handlers->on_request != NULL && peer->handlers->on_request(peer->user) > peer->env->limits->requests)
+        peer->is_too_much = true;
 }
 
 json_t *peer_new_id(struct peer *peer)
@@ -60,6 +68,7 @@ json_t *peer_new_id(struct peer *peer)
 int peer_call(struct peer *peer, const struct call_request *wanted, const struct call_handlers *handlers, void *user,
               struct call **out)
 {
+    peer_count(peer);
     if (peer->era->send != NULL) {
         *out = NULL;
         return peer->era->send(peer, wanted->body);
@@ -90,17 +99,34 @@ void peer_listening(struct peer *peer)
     peer->handlers->on_listening(peer->user, &peer->facts);
 }
 
+static void end_too_much(struct peer *peer)
+{
+    struct peer_end end = {.reason = PEER_TOO_MUCH, .retry_after_ms = RATE_MS};
+    snprintf(end.text, sizeof(end.text), "more than %u requests in a minute (--max-requests)",
+             peer->env->limits->requests);
+    limits_hit(peer->env->limits, COUNTER_LIMIT_REQUESTS);
+    peer_end_as(peer, &end);
+}
+
 void peer_on_heard(struct peer *peer)
 {
     peer_ping_heard(peer);
-    if (!peer->is_ended)
+    if (peer->is_ended)
+        return;
+    if (peer->is_too_much)
+        end_too_much(peer);
+    else
         peer->handlers->on_heard(peer->user);
 }
 
 void peer_on_message(struct peer *peer, const struct jsonrpc_message *message)
 {
     enum kind kind;
-    if (message->type == JSONRPC_REQUEST && peer->era->answers_requests)
+    if (message->type == JSONRPC_REQUEST)
+        peer_count(peer);
+    if (peer->is_too_much)
+        end_too_much(peer);
+    else if (message->type == JSONRPC_REQUEST && peer->era->answers_requests)
         peer_post(peer, mcp_answer(message));
     else if (mcp_is_list_changed(message, &kind) && peer->is_listening && (peer->def->events & (1U << kind)) != 0)
         peer->handlers->on_changed(peer->user, kind);
@@ -261,6 +287,8 @@ bool peer_is_beside_the_era(const struct call_reply *reply)
 void peer_fail(struct peer *peer, const char *what, const struct call_reply *reply)
 {
     struct peer_end end = peer_end_from(PEER_PROTOCOL, what, reply);
+    if (reply->http != NULL && reply->http->reason == HTTP_TIMED_OUT)
+        limits_hit(peer->env->limits, COUNTER_LIMIT_CONNECT_TIME);
     if (reply->denied != NULL)
         end.reason = reason_of_denial(reply->denied);
     else if (reply->verdict == CALL_FAILED)
@@ -334,6 +362,7 @@ static void on_attempt_over(void *user)
     struct peer *peer = user;
     char limit[DURATION_TEXT_SIZE];
     peer->attempt = NULL;
+    limits_hit(peer->env->limits, COUNTER_LIMIT_CONNECT_TIME);
     peer_end(peer, PEER_UNREACHABLE, "%s: timed out after %s", peer->step,
              duration_format(peer_attempt_ms(peer), limit));
 }

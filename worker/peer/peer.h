@@ -30,6 +30,7 @@ struct peer;
 struct peer_env {
     uv_loop_t *loop;
     struct http *http;
+    struct limits *limits;
     struct oauth *oauth; /* for definitions with `auth` */
     http_guard guard;    /* for servers made at run time, and for those of the file */
     const void *guard_user_runtime;
@@ -55,6 +56,7 @@ enum peer_end_reason {
     PEER_UNSUPPORTED,  /* it works, and offers nothing to listen to */
     PEER_UNAUTHORIZED, /* 401/403 without means to answer it */
     PEER_FORBIDDEN,    /* by our policy, or the server refuses the name in our URL: the configuration must change */
+    PEER_TOO_MUCH,     /* it asks, or makes us ask, too often: leave it alone for the time told */
     PEER_PROTOCOL,     /* it is no MCP server, or breaks the protocol */
     PEER_NO_RESOURCES, /* ours: memory, descriptors */
 };
@@ -76,6 +78,9 @@ struct peer_handlers {
     void (*on_changed)(void *user, enum kind kind);
     /* Bytes came from the server (any). */
     void (*on_heard)(void *user);
+    /* A request, of either side, the attempt's included: how many there were in this minute. Past the limit the peer ends,
+     * not at once. May not close the peer. NULL: nobody counts. */
+    uint32_t (*on_request)(void *user);
     /* A fetch came to its end: `list` is borrowed, NULL when it failed (`error` says why, as "HTTP 503"; the
      * connection goes on). */
     void (*on_list)(void *user, enum kind kind, const struct catalog *list, const char *error);

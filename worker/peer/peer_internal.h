@@ -19,7 +19,6 @@
 
 enum {
     PEER_ANSWERS_MAX = 16, /* answers and other POSTs under way that nobody waits for; more are left out */
-    PEER_LIST_MS = 60000,
     PEER_FAREWELL_MS = 5000,
 };
 
@@ -87,6 +86,7 @@ struct peer {
     bool may_be_sse; /* `initialize` was refused as servers of 2024-11-05 refuse it */
     bool is_listening;
     bool is_ended;
+    bool is_too_much;     /* more requests than allowed: to be ended */
     bool is_unsupported;  /* ended, but lists can be fetched */
     bool knows_ping;      /* it has answered one */
     bool is_deaf_to_ping; /* it answers, but not that */
@@ -96,6 +96,9 @@ struct peer {
 
 uint64_t peer_attempt_ms(const struct peer *peer);
 struct transfer_target peer_target(const struct peer *peer);
+
+/* Counts a request, of either side. */
+void peer_count(struct peer *peer);
 
 /* A new id for a request, or NULL without memory. */
 MUST_CHECK json_t *peer_new_id(struct peer *peer);

@@ -13,7 +13,8 @@
 
 static const char *const CATALOG_PROBLEMS[] = {
     [CATALOG_MALFORMED] = "not a list of items with names",
-    [CATALOG_TOO_LARGE] = "more than 100 pages, 10000 items or 16 MiB, or a name of more than 4096 bytes",
+    [CATALOG_TOO_LARGE] =
+        "more than --max-list-pages, --max-list-items or --max-list-size, or a name longer than 4096 bytes",
     [CATALOG_LOOPS] = "its cursors go round in a circle",
     [CATALOG_NO_MEMORY] = "no memory",
 };
@@ -76,10 +77,11 @@ static void on_limit(void *user)
         complete(listing, listing->failed);
         return;
     }
+    limits_hit(listing->peer->env->limits, COUNTER_LIMIT_LIST_TIME);
     call_cancel(&listing->call);
     if (listing->peer->era->cancels)
         peer_post(listing->peer, mcp_cancelled(listing->id, "timeout"));
-    snprintf(text, sizeof(text), "timed out after %s", duration_format(PEER_LIST_MS, limit));
+    snprintf(text, sizeof(text), "timed out after %s", duration_format(listing->peer->env->limits->list_ms, limit));
     complete(listing, text);
 }
 
@@ -100,7 +102,7 @@ static int ask_page(struct peer_listing *listing, const char *cursor)
         .rpc_method = mcp_list_method(listing->kind),
         .id = id,
         .body = body,
-        .timeout_ms = PEER_LIST_MS,
+        .timeout_ms = peer->env->limits->list_ms,
         .close_after =
             cursor == NULL, /* most lists have one page, and a kept connection would stay beside the stream */
     };
@@ -113,7 +115,7 @@ static int ask_page(struct peer_listing *listing, const char *cursor)
 static int ask_first(struct peer_listing *listing)
 {
     catalog_destroy(listing->catalog);
-    listing->catalog = catalog_create(listing->kind);
+    listing->catalog = catalog_create(listing->kind, listing->peer->env->limits);
     return listing->catalog == NULL ? -ENOMEM : ask_page(listing, NULL);
 }
 
@@ -127,7 +129,8 @@ static void start(struct peer *peer, enum kind kind)
     int result = ask_first(listing);
     if (result != 0)
         listing->failed = uv_strerror(result);
-    if (delay_start(peer->env->loop, result == 0 ? PEER_LIST_MS : 0, on_limit, listing, &listing->limit) != 0) {
+    if (delay_start(peer->env->loop, result == 0 ? peer->env->limits->list_ms : 0, on_limit, listing,
+                    &listing->limit) != 0) {
         destroy(listing);
         return;
     }
@@ -153,6 +156,8 @@ static void add_page(struct peer_listing *listing, const json_t *result)
     }
     const char *cursor;
     int outcome = catalog_add_page(listing->catalog, result, &cursor);
+    if (outcome == CATALOG_TOO_LARGE)
+        limits_hit(listing->peer->env->limits, COUNTER_LIMIT_LIST);
     if (outcome != 0) {
         complete(listing, CATALOG_PROBLEMS[outcome]);
     } else if (cursor != NULL) {
@@ -179,6 +184,8 @@ static void take_reply(struct peer_listing *listing, const struct call_reply *re
             complete(listing, uv_strerror(failure));
         return;
     }
+    if (reply->http != NULL && reply->http->reason == HTTP_TIMED_OUT)
+        limits_hit(listing->peer->env->limits, COUNTER_LIMIT_LIST_TIME);
     char text[ROW_ERROR_SIZE];
     peer_reply_text(reply, text);
     complete(listing, text);

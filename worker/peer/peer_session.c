@@ -111,6 +111,7 @@ static int get(struct peer *peer, const char *cursor, const struct transfer_hand
     const struct transfer_target target = target_of(peer);
     const struct transfer_request request = {
         .http_method = "GET", .last_event_id = cursor, .headers_timeout_ms = peer_attempt_ms(peer)};
+    peer_count(peer);
     return transfer_start(&target, &request, handlers, peer, out);
 }
 

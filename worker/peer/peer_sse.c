@@ -197,6 +197,7 @@ static int begin(struct peer *peer)
     peer->step = GET_STREAM;
     const struct transfer_target target = target_of(peer);
     const struct transfer_request request = {.http_method = "GET", .headers_timeout_ms = peer_attempt_ms(peer)};
+    peer_count(peer);
     int result = transfer_start(&target, &request, &STREAM_HANDLERS, peer, &peer->as.http_sse->stream);
     if (result != 0)
         leave(peer);

@@ -139,7 +139,7 @@ void peer_stateless_on_message(struct peer *peer, const json_t *id, const struct
             end_gracefully(peer);
         else
             peer_end(peer, PEER_UNREACHABLE, "%s: cancelled by the server", LISTEN);
-    } else if (!jsonrpc_same_id(id, mcp_subscription(message))) {
+    } else if (message->type != JSONRPC_REQUEST && !jsonrpc_same_id(id, mcp_subscription(message))) {
         return;
     } else if (!peer->is_listening && !peer->is_ended && mcp_is_acknowledgement(message, &kinds)) {
         on_acknowledged(peer, kinds);

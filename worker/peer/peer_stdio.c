@@ -267,6 +267,15 @@ static bool has_message(const json_t *document)
     return false;
 }
 
+static bool parse(struct peer_stdio *stdio, const char *line, size_t size, json_t **document)
+{
+    struct limits *limits = stdio->peer->env->limits;
+    int outcome = jsonrpc_parse(line, size, limits->depth, document);
+    if (outcome == JSONRPC_TOO_DEEP)
+        limits_hit(limits, COUNTER_LIMIT_DEPTH);
+    return outcome == 0;
+}
+
 static void on_line(void *user, const char *line, size_t size)
 {
     struct peer_stdio *stdio = user;
@@ -275,7 +284,7 @@ static void on_line(void *user, const char *line, size_t size)
         return;
     stdio->busy = true;
     peer_on_heard(stdio->peer);
-    if (stdio->peer != NULL && jsonrpc_parse(line, size, &document) == 0 && has_message(document))
+    if (stdio->peer != NULL && parse(stdio, line, size, &document) && has_message(document))
         deliver(stdio, document);
     else if (stdio->peer != NULL)
         on_junk(stdio);
@@ -290,7 +299,8 @@ static void on_line(void *user, const char *line, size_t size)
 static int start_process(struct peer *peer)
 {
     struct peer_stdio *stdio = peer->as.stdio;
-    return stdio_process_start(peer->env->loop, peer->def, &PROCESS_HANDLERS, stdio, &stdio->process);
+    return stdio_process_start(peer->env->loop, peer->def, peer->env->limits->line, &PROCESS_HANDLERS, stdio,
+                               &stdio->process);
 }
 
 static void restart(struct peer *peer)
@@ -325,6 +335,8 @@ static void on_process_end(void *user, const struct stdio_end *end)
 {
     struct peer_stdio *stdio = user;
     struct peer *peer = stdio->peer;
+    if (end->reason == STDIO_TOO_LONG)
+        limits_hit(peer->env->limits, COUNTER_LIMIT_LINE);
     bool in_handshake = stdio->phase == DISCOVERING || stdio->phase == INITIALIZING;
     if (end->reason == STDIO_EXITED && in_handshake && stdio->was_probed && !stdio->restarted) {
         restart(peer);

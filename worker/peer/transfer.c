@@ -23,6 +23,7 @@ struct transfer {
     struct bearer *bearer;
     const struct transfer_handlers *handlers;
     void *user;
+    struct limits *limits;
     struct buf *body;
     struct sse sse;
     uint64_t retry_after_ms;
@@ -108,12 +109,21 @@ static void deliver(struct transfer *transfer, json_t *document)
     json_decref(document);
 }
 
+/* 0 or an enum jsonrpc_outcome. */
+static int parse(struct transfer *transfer, const void *bytes, size_t size, json_t **document)
+{
+    int outcome = jsonrpc_parse(bytes, size, transfer->limits->depth, document);
+    if (outcome == JSONRPC_TOO_DEEP)
+        limits_hit(transfer->limits, COUNTER_LIMIT_DEPTH);
+    return outcome;
+}
+
 static bool on_event(void *user, const char *type, const char *data, size_t size)
 {
     struct transfer *transfer = user;
     json_t *document;
     if (strcmp(type, "message") == 0) {
-        if (jsonrpc_parse(data, size, &document) == 0)
+        if (parse(transfer, data, size, &document) == 0)
             deliver(transfer, document);
     } else if (transfer->handlers->on_event != NULL) {
         transfer->handlers->on_event(transfer->user, type, data);
@@ -129,8 +139,13 @@ static const char *read_body(struct transfer *transfer)
     json_t *document;
     if (transfer->body == NULL || !transfer->is_json)
         return NULL;
-    if (jsonrpc_parse(transfer->body->bytes, transfer->body->size, &document) != 0)
-        return is_success(transfer) ? "the answer is no JSON, or is cut off" : NULL;
+    int outcome = parse(transfer, transfer->body->bytes, transfer->body->size, &document);
+    if (outcome != 0 && !is_success(transfer))
+        return NULL;
+    if (outcome == JSONRPC_TOO_DEEP)
+        return "the answer is nested deeper than --max-depth";
+    if (outcome != 0)
+        return "the answer is no JSON, or is cut off";
     deliver(transfer, document);
     return NULL;
 }
@@ -159,20 +174,23 @@ static const char *collect(struct transfer *transfer, const uint8_t *bytes, size
         transfer->body = malloc(sizeof(*transfer->body));
         if (transfer->body == NULL)
             return "no memory";
-        buf_init(transfer->body, wanted ? TRANSFER_BODY_MAX : TRANSFER_REFUSAL_MAX);
+        buf_init(transfer->body, wanted ? transfer->limits->body : TRANSFER_REFUSAL_MAX);
     }
     size_t room = transfer->body->max - transfer->body->size;
     if (!wanted && size > room)
         size = room;
     int outcome = buf_append(transfer->body, bytes, size);
-    return outcome == 0 ? NULL : outcome == BUF_FULL ? "the answer is larger than 16 MiB" : "no memory";
+    if (outcome == BUF_FULL)
+        limits_hit(transfer->limits, COUNTER_LIMIT_BODY);
+    return outcome == 0 ? NULL : outcome == BUF_FULL ? "the answer is larger than --max-body" : "no memory";
 }
 
 static const char *feed(struct transfer *transfer, const uint8_t *bytes, size_t size)
 {
     switch (sse_feed(&transfer->sse, bytes, size, &SSE_HANDLERS, transfer)) {
     case SSE_TOO_LARGE:
-        return "an event is larger than 4 MiB";
+        limits_hit(transfer->limits, COUNTER_LIMIT_EVENT);
+        return "an event is larger than --max-event";
     case SSE_NO_MEMORY:
         return "no memory";
     default: /* all is well, or it was cancelled */
@@ -202,6 +220,8 @@ static void on_end(void *user, const struct http_end *end)
     struct transfer *transfer = user;
     transfer->exchange = NULL;
     transfer->bearer = NULL;
+    if (end->reason == HTTP_TOO_LARGE)
+        limits_hit(transfer->limits, COUNTER_LIMIT_HEADER);
     transfer->busy = true;
     const char *problem = end->reason == HTTP_DONE ? read_body(transfer) : NULL;
     transfer->busy = false;
@@ -246,6 +266,7 @@ static int start_exchange(struct transfer *transfer, const struct transfer_targe
         .body_size = request->body != NULL ? strlen(request->body) : 0,
         .headers_timeout_ms = request->headers_timeout_ms,
         .total_timeout_ms = request->total_timeout_ms,
+        .head_max = target->limits->header,
         .close_after = request->close_after,
         .ca_file = target->def->ca_file,
         .proxy = target->def->proxy,
@@ -270,7 +291,8 @@ int transfer_start(const struct transfer_target *target, const struct transfer_r
     transfer->handlers = handlers;
     transfer->user = user;
     transfer->is_empty = true;
-    sse_init(&transfer->sse, TRANSFER_EVENT_MAX);
+    transfer->limits = target->limits;
+    sse_init(&transfer->sse, target->limits->event);
     int result = start_exchange(transfer, target, request);
     if (result != 0) {
         destroy(transfer);

@@ -7,6 +7,7 @@
 #include "common/compiler.h"
 #include "common/server_def.h"
 #include "worker/http/http.h"
+#include "worker/limits.h"
 #include "worker/oauth/oauth.h"
 #include "worker/peer/jsonrpc.h"
 
@@ -15,17 +16,14 @@
 #include <stdint.h>
 #include <uv.h>
 
-enum {
-    TRANSFER_EVENT_MAX = 4 * 1024 * 1024,
-    TRANSFER_BODY_MAX = 16 * 1024 * 1024, /* of an answer that is wanted */
-    TRANSFER_REFUSAL_MAX = 64 * 1024,     /* of any other; the rest is dropped */
-};
+enum { TRANSFER_REFUSAL_MAX = 64 * 1024 }; /* of an answer that is not wanted; the rest is dropped */
 
 /* Where the requests of a connection go, and what all of them carry. Borrowed; who starts something copies the struct,
  * and what it points at outlives that. */
 struct transfer_target {
     uv_loop_t *loop;
     struct http *http;
+    struct limits *limits;
     http_guard guard;
     const void *guard_user;
     const struct server_def *def;

@@ -203,7 +203,7 @@ static void on_output(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
     if (outcome != LINES_TOO_LONG && outcome != LINES_NO_MEMORY)
         return;
     if (outcome == LINES_TOO_LONG)
-        set_end(process, STDIO_TOO_LONG, "a line of its standard output is longer than %d MiB", STDIO_LINE_MAX >> 20);
+        set_end(process, STDIO_TOO_LONG, "a line of its standard output is longer than --max-line");
     else
         set_end(process, STDIO_NO_RESOURCES, "no memory");
     tell_end(process);
@@ -381,7 +381,7 @@ static int start(struct stdio_process *process, const struct server_def *def)
     return result == 0 ? send_order(process, def) : result;
 }
 
-static struct stdio_process *create(uv_loop_t *loop, const struct server_def *def)
+static struct stdio_process *create(uv_loop_t *loop, const struct server_def *def, size_t line_max)
 {
     struct stdio_process *process = calloc(1, sizeof(*process));
     if (process == NULL || (process->server = strdup(def->id)) == NULL) {
@@ -397,15 +397,15 @@ static struct stdio_process *create(uv_loop_t *loop, const struct server_def *de
     process->open_handles = PIPES;
     process->started_ms = clock_mono_ms();
     server_def_origin(def, process->name, sizeof(process->name));
-    lines_init(&process->lines, STDIO_LINE_MAX, LINES_REFUSE);
+    lines_init(&process->lines, line_max, LINES_REFUSE);
     stdio_stderr_init(&process->stderr_log, loop, process->server);
     return process;
 }
 
-int stdio_process_start(uv_loop_t *loop, const struct server_def *def, const struct stdio_handlers *handlers,
-                        void *user, struct stdio_process **out)
+int stdio_process_start(uv_loop_t *loop, const struct server_def *def, size_t line_max,
+                        const struct stdio_handlers *handlers, void *user, struct stdio_process **out)
 {
-    struct stdio_process *process = create(loop, def);
+    struct stdio_process *process = create(loop, def, line_max);
     if (process == NULL)
         return -ENOMEM;
     int result = start(process, def);

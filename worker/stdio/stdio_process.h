@@ -12,7 +12,6 @@
 #include <uv.h>
 
 enum {
-    STDIO_LINE_MAX = 10 * 1024 * 1024,
     STDIO_QUEUE_MAX = 256 * 1024, /* bytes that wait to be read by the server */
     STDIO_TEXT_SIZE = 128,
 };
@@ -41,9 +40,9 @@ struct stdio_handlers {
 };
 
 /* Starts the server of a definition with a command. `handlers` outlives the process, `def` need not. 0 or a negative
- * errno; that there is no such command is told by on_end. */
-MUST_CHECK int stdio_process_start(uv_loop_t *loop, const struct server_def *def, const struct stdio_handlers *handlers,
-                                   void *user, struct stdio_process **out);
+ * errno; that there is no such command is told by on_end. A line longer than `line_max` ends it. */
+MUST_CHECK int stdio_process_start(uv_loop_t *loop, const struct server_def *def, size_t line_max,
+                                   const struct stdio_handlers *handlers, void *user, struct stdio_process **out);
 
 /* Writes a line: `text`, and its end. 0; -ENOMEM; or -EPIPE when the server does not read, of which on_end has told or
  * will tell. */

@@ -91,7 +91,7 @@ export default {
   },
   'JSON that is nested without end': {
     on: { initialize: (x) => x.send(200, jsonType, `{"jsonrpc":"2.0","id":${x.id},"result":${'['.repeat(100_000)}`) },
-    state: 'failed', error: /no JSON/, asked: { initialize: tries },
+    state: 'failed', error: /nested deeper than --max-depth/, asked: { initialize: tries },
   },
   'JSON that is no UTF-8': {
     on: { initialize: (x) => x.send(200, jsonType, Buffer.from(`{"jsonrpc":"2.0","id":${x.id},"result":"\xff"}`, 'latin1')) },

@@ -23,9 +23,9 @@ const listAs = (type) => (x) => x.send(200, type, JSON.stringify(result(x, oneTo
 
 export default {
   'cursors that go round': badList((x) => x.result(page('a', 'again')), /cursors go round/, 2),
-  'pages without end': badList((x, n) => x.result(page(`tool-${n}`, `cursor-${n}`)), /more than 100 pages/, 100),
-  'more items than there may be': badList((x) => x.result({ tools: tooMany }), /10000 items/),
-  'a body that unpacks to more than there may be': badList((x) => x.send(200, gzipType, bomb), /larger than 16 MiB/),
+  'pages without end': badList((x, n) => x.result(page(`tool-${n}`, `cursor-${n}`)), /more than --max-list-pages/, 100),
+  'more items than there may be': badList((x) => x.result({ tools: tooMany }), /--max-list-items/),
+  'a body that unpacks to more than there may be': badList((x) => x.send(200, gzipType, bomb), /larger than --max-body/),
   'a list that is none': badList((x) => x.result({ tools: {} }), /not a list of items/),
   'items without names': badList((x) => x.result({ tools: [{ title: 'x' }] }), /not a list of items/),
   'a cursor that is a number': badList((x) => x.result(page('a', 5)), /not a list of items/),

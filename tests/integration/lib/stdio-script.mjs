@@ -16,6 +16,11 @@ const answers = {
   'tools/list': () => ({ tools: tools.map((name) => ({ name, inputSchema: { type: 'object' } })) }),
 };
 
+/** The answer, padded to a line of `size` bytes. */
+function writeLine({ id, method }, size) {
+  process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', id, result: answers[method]() }).padEnd(size)}\n`);
+}
+
 /** From now on it only asks. */
 function stopReading() {
   process.stdin.pause();
@@ -36,6 +41,7 @@ function onLine(line) {
   if (message.method === 'initialize' && is('exit')) process.exit(7);
   if (message.method === 'initialize' && is('crash')) process.kill(process.pid, 'SIGSEGV');
   if (message.method === 'initialize' && is('long-line')) process.stdout.write('x'.repeat(11 * 1024 * 1024));
+  if (message.method === 'tools/list' && is('line')) return writeLine(message, Number(process.argv.at(-1)));
   if (message.method === 'initialize' && is('close')) return closeSync(1);
   if (message.method === 'notifications/initialized' && is('deaf')) return stopReading();
   if (message.method in answers) send({ id: message.id, result: answers[message.method]() });
