@@ -8,8 +8,12 @@
 
 #include <limits.h>
 
-/* `mcp-broker-worker --probe MS`: reads a definition (the JSON of common/server_def.h) on standard input, asks that
- * server what a worker would, hears its stream for MS milliseconds, writes one JSON object to standard output. It ends
+/* `mcp-broker-worker --probe MS`: reads on standard input
+ *
+ *     {"definition": {as in common/server_def.h}, "lists": bool, "call": null | {"name": text, "arguments": {…}}}
+ *
+ * asks that server what a worker would, calls that tool, hears its stream for MS milliseconds, writes one JSON object to
+ * standard output (worker/probe_report.h; with the lists themselves if `lists`). It ends
  * with PROGRAM_PROBE_GOOD when a worker would listen to the server, or could poll it, PROGRAM_PROBE_BAD when not, and
  * with anything else, without an object, when it could not try. */
 #define PROGRAM_WORKER "mcp-broker-worker"

@@ -5,6 +5,8 @@
  *
  *   standard input -> server_def -> peer -> [listening: lists, and what comes in the time] -> report -> standard output
  *
+ * Only here a tool can be called, if that is wanted: for people who want to see a server answer, and for the tests.
+ *
  * The guard is not asked: who may run this may open sockets without it. Tokens are fetched over an engine of their own,
  * so that what is told of the last response is of the server's. */
 #include "worker/probe.h"
@@ -37,6 +39,8 @@ struct probe {
     struct peer *peer;
     struct delay *wait;
     uint64_t wait_ms;
+    json_t *call; /* {"name", "arguments"}, or NULL */
+    bool calling;
     bool fetching[KIND_COUNT], again[KIND_COUNT];
     bool ended;    /* nothing more is heard, but lists may come */
     bool finished; /* of the time to hear the stream, or there is no stream */
@@ -61,10 +65,36 @@ static void fetch(struct probe *probe, enum kind kind)
     peer_list(probe->peer, kind);
 }
 
+static void on_called(void *user, const json_t *result, const char *error)
+{
+    struct probe *probe = user;
+    probe->calling = false;
+    probe->report.call_result = json_deep_copy(result);
+    snprintf(probe->report.call_error, sizeof(probe->report.call_error), "%s", error ? error : "");
+}
+
+/* After the lists: a client is to know what it calls. */
+static void call_tool(struct probe *probe)
+{
+    json_t *call = probe->call;
+    probe->call = NULL;
+    if (!call)
+        return;
+    probe->calling = true;
+    int result = peer_call_tool(probe->peer, json_string_value(json_object_get(call, "name")),
+                                json_object_get(call, "arguments"));
+    if (result != 0)
+        on_called(probe, NULL, uv_strerror(result));
+    json_decref(call);
+}
+
+/* When the peer can be asked for them. */
 static void fetch_all(struct probe *probe)
 {
     for (unsigned kind = 0; kind < KIND_COUNT; kind++)
         fetch(probe, kind);
+    if (!probe->fetching[KIND_TOOLS])
+        call_tool(probe);
 }
 
 static void on_waited(void *user)
@@ -113,6 +143,8 @@ static void on_list(void *user, enum kind kind, const struct catalog *catalog, c
     probe->again[kind] = false;
     list->failed = catalog == NULL;
     if (catalog) {
+        json_decref(list->items);
+        list->items = json_incref(catalog_items(catalog));
         list->known = true;
         list->count = catalog_count(catalog);
         list->fingerprint = catalog_fingerprint(catalog);
@@ -121,6 +153,8 @@ static void on_list(void *user, enum kind kind, const struct catalog *catalog, c
     } else {
         snprintf(probe->report.error, sizeof(probe->report.error), "%s/list: %s", kind_name(kind), error);
     }
+    if (kind == KIND_TOOLS && !probe->fetching[kind])
+        call_tool(probe);
 }
 
 static void on_end(void *user, const struct peer_end *end, const struct peer_facts *facts)
@@ -132,6 +166,8 @@ static void on_end(void *user, const struct peer_end *end, const struct peer_fac
         probe->report.closed_ms = clock_mono_ms();
     probe->ended = probe->finished = true;
     memset(probe->fetching, 0, sizeof(probe->fetching));
+    if (probe->calling)
+        on_called(probe, NULL, end->text);
     feed(probe, event, event == CONN_EVENT_POLLABLE ? "" : end->text);
     if (end->reason == PEER_UNSUPPORTED)
         fetch_all(probe);
@@ -143,6 +179,7 @@ static const struct peer_handlers HANDLERS = {
     .on_changed = on_changed,
     .on_heard = on_heard,
     .on_list = on_list,
+    .on_called = on_called,
     .on_end = on_end,
 };
 
@@ -153,7 +190,7 @@ static bool is_over(const struct probe *probe)
     for (unsigned kind = 0; kind < KIND_COUNT; kind++)
         if (probe->fetching[kind])
             return false;
-    return probe->finished;
+    return probe->finished && !probe->calling;
 }
 
 static void look(struct probe *probe)
@@ -185,8 +222,9 @@ static int look_with_engines(struct probe *probe)
     struct config config;
     config_init(&config);
     limits_set(&probe->limits, &config);
-    probe->env =
-        (struct peer_env){.loop = &probe->loop, .limits = &probe->limits, .connect_timeout_ms = config.connect_timeout};
+    probe->env.loop = &probe->loop;
+    probe->env.limits = &probe->limits;
+    probe->env.connect_timeout_ms = config.connect_timeout;
     config_fini(&config);
 
     int result = http_create(&probe->loop, &probe->http);
@@ -217,8 +255,8 @@ static void tell_problem(void *user, const char *id, const char *key, const char
     fprintf(stderr, PROGRAM_WORKER ": %s%s%s\n", key, key[0] != '\0' ? ": " : "", message);
 }
 
-/* NULL when there is none, which was told. */
-static struct server_def *read_definition(void)
+/* NULL when there is none. */
+static json_t *read_input(void)
 {
     char chunk[4096];
     size_t got;
@@ -229,14 +267,26 @@ static struct server_def *read_definition(void)
         outcome = buf_append(&input, chunk, got);
     json_t *object = outcome == 0 ? json_loadb(buf_text(&input), input.size, JSON_REJECT_DUPLICATES, NULL) : NULL;
     buf_fini(&input);
-    if (!json_is_object(object)) {
-        json_decref(object);
-        tell_problem(NULL, "", "", "standard input is no definition");
-        return NULL;
-    }
-    struct server_def *def = server_def_from_json("probe", object, SOURCE_FILE, tell_problem, NULL);
-    json_decref(object);
-    return def;
+    return object;
+}
+
+/* False when it is no order, or its definition none, which was told. */
+static bool take_order(struct probe *probe)
+{
+    json_t *order = read_input();
+    json_t *definition = json_object_get(order, "definition"), *call = json_object_get(order, "call");
+    bool is_call = json_is_string(json_object_get(call, "name")) && json_is_object(json_object_get(call, "arguments"));
+    bool is_order = json_is_object(definition) && (is_call || json_is_null(call));
+    if (is_order)
+        probe->def = server_def_from_json("probe", definition, SOURCE_FILE, tell_problem, NULL);
+    else
+        tell_problem(NULL, "", "", "standard input is no order to probe");
+    probe->call = is_call ? json_incref(call) : NULL;
+    probe->report.called = json_incref(json_object_get(probe->call, "name"));
+    snprintf(probe->report.call_error, sizeof(probe->report.call_error), "it did not come to that");
+    probe->env.keeps_items = json_is_true(json_object_get(order, "lists"));
+    json_decref(order);
+    return probe->def != NULL;
 }
 
 static int write_report(const struct probe *probe)
@@ -264,15 +314,17 @@ int probe_run(const char *wait)
     signal(SIGPIPE, SIG_IGN);
     log_open("probe", LOG_LEVEL_WARN, LOG_FORMAT_AUTO);
     int code = PROGRAM_PROBE_FAULT;
-    probe.def = read_definition();
-    if (probe.def && probe.def->command && spawner_open(&probe.loop, on_spawner_gone, NULL) != 0)
+    bool is_order = take_order(&probe);
+    if (is_order && probe.def->command && spawner_open(&probe.loop, on_spawner_gone, NULL) != 0)
         goto destroy_def;
-    if (probe.def && look_with_engines(&probe) == 0)
+    if (is_order && look_with_engines(&probe) == 0)
         code = write_report(&probe);
     spawner_close();
     uv_run(&probe.loop, UV_RUN_DEFAULT);
 destroy_def:
     server_def_destroy(probe.def);
+    json_decref(probe.call);
+    probe_report_fini(&probe.report);
     uv_loop_close(&probe.loop);
     return code;
 }

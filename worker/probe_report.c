@@ -10,8 +10,18 @@
 
 enum { ORIGIN_SIZE = 512 };
 
+void probe_report_fini(struct probe_report *report)
+{
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+        json_decref(report->lists[kind].items);
+    json_decref(report->called);
+    json_decref(report->call_result);
+}
+
 bool probe_report_is_good(const struct probe_report *report)
 {
+    if (report->called && !report->call_result)
+        return false;
     if (report->state != STATE_UNSUPPORTED)
         return report->state == STATE_LISTENING || report->state == STATE_POLLING;
     for (unsigned kind = 0; kind < KIND_COUNT; kind++)
@@ -138,6 +148,25 @@ static json_t *lists_part(const struct probe_report *report)
                      count_of(resources), "resourcesHash", hash_of(resources));
 }
 
+/* An object, whose members are there only when they were asked for. */
+static json_t *wanted_part(const struct probe_report *report)
+{
+    json_t *part = json_object();
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        if (report->lists[kind].items && json_object_set(part, kind_name(kind), report->lists[kind].items) != 0)
+            goto fail;
+    }
+    if (report->called &&
+        json_object_set_new(part, "call",
+                            json_pack("{s:O, s:O?, s:o}", "tool", report->called, "result", report->call_result,
+                                      "error", text_or_null(report->call_error))) != 0)
+        goto fail;
+    return part;
+fail:
+    json_decref(part);
+    return NULL;
+}
+
 static json_t *state_part(const struct probe_report *report, const struct server_def *def)
 {
     return json_pack("{s:o, s:o, s:o, s:s, s:b, s:o, s:o}", "events", names_of(def->events), "heard",
@@ -152,6 +181,7 @@ json_t *probe_report_view(const struct probe_report *report, const struct server
     bool made = merge(view, server_part(report, def));
     made = merge(view, tls_part(&report->tls)) && made;
     made = merge(view, lists_part(report)) && made;
+    made = merge(view, wanted_part(report)) && made;
     made = merge(view, state_part(report, def)) && made;
     if (made)
         return view;

@@ -10,6 +10,8 @@
  *   events heard   lists that are watched; those of them that the server will tell about, as far as can be known
  *   toolCount toolsHash promptCount promptsHash resourceCount resourcesHash
  *   stream         {"openedAfterMs", "heldMs", "resumed", "changes": {"tools": 0, …}}
+ *   tools prompts resources   the lists as they came, when they were asked for
+ *   call           when a tool was to be called: {"tool", "result", "error"}, one of the latter two is null
  *   state connected supportsListChanged lastError   as a broker would show them */
 #ifndef WORKER_PROBE_REPORT_H
 #define WORKER_PROBE_REPORT_H
@@ -27,6 +29,7 @@
 
 struct probe_list {
     unsigned changes; /* heard */
+    json_t *items;    /* NULL: not wanted, or not known */
     bool known, failed;
     uint32_t count;
     struct fingerprint fingerprint;
@@ -42,9 +45,15 @@ struct probe_report {
     struct probe_list lists[KIND_COUNT];
     uint64_t started_ms, opened_ms, closed_ms; /* monotonic; opened 0: there was no stream */
     unsigned resumed;
+    json_t *called;      /* name of the tool; NULL: none was to be called */
+    json_t *call_result; /* NULL: it was not, or failed: call_error */
+    char call_error[ROW_ERROR_SIZE];
 };
 
-/* True when a worker gets on with it: listens, polls, or could poll if that were wanted. */
+void probe_report_fini(struct probe_report *report);
+
+/* True when a worker gets on with it: listens, polls, or could poll if that were wanted; and the tool that was to be
+ * called has given a result. */
 bool probe_report_is_good(const struct probe_report *report);
 
 /* A new reference; NULL without memory. */

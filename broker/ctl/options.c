@@ -40,6 +40,8 @@ static const struct {
     [OPTION_WAIT] = {"wait", "DUR",
                      "of `connect`: for a verdict (the time for one attempt; at most 10m); of `probe`: for what comes "
                      "on the stream (2s)"},
+    [OPTION_LISTS] = {"lists", NULL, "tell what is in the lists, not only how much"},
+    [OPTION_CALL] = {"call", "TOOL[=JSON]", "call this tool, with this object as its arguments, and tell the result"},
     [OPTION_SERVER] = {"server", "ID", "only events of this server"},
     [OPTION_KIND] = {"kind", "K", "only tools, prompts, resources or status"},
     [OPTION_COUNT_EVENTS] = {"count", "N", "end after N events"},

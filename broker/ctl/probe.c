@@ -3,7 +3,7 @@
  * code of a worker that speaks, a server's bytes never reach this process but as the worker's report, and no broker has
  * to be there.
  *
- * The definition goes through a pipe, since it may hold secrets. The worker reads all of it before it writes, so one
+ * The order goes through a pipe, since its definition may hold secrets. The worker reads all of it before it writes, so one
  * direction after the other is enough. */
 #include "broker/ctl/probe.h"
 
@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 2000, WAIT_MAX_MS = 3600000, REPORT_MAX = 1024 * 1024 };
+enum { WAIT_MS = 2000, WAIT_MAX_MS = 3600000, REPORT_MAX = 128 * 1024 * 1024 /* lists may be in it */ };
 
 struct looker {
     pid_t pid;
@@ -37,18 +37,43 @@ static void tell_problem(void *user, const char *id, const char *key, const char
     fprintf(stderr, "mcp-brokerctl: %s%s%s\n", key, key[0] != '\0' ? ": " : "", message);
 }
 
-/* The definition as JSON text; NULL when there is none, which was told. Free it. */
-static char *read_definition(const struct options *options)
+/* {"name", "arguments"} of NAME[=JSON]; NULL when it is none, which was told. */
+static json_t *read_call(const char *text)
+{
+    size_t size = strcspn(text, "=");
+    json_error_t error;
+
+    for (size_t i = 0; i < size; i++)
+        if (text[i] < '!' || text[i] > '~') /* it goes into a header, too */
+            size = 0;
+    json_t *arguments = text[size] == '=' ? json_loads(text + size + 1, JSON_REJECT_DUPLICATES, &error) : json_object();
+    if (size > 0 && json_is_object(arguments))
+        return json_pack("{s:s%, s:o}", "name", text, size, "arguments", arguments);
+    fprintf(stderr, "mcp-brokerctl: --call must look like 'tool' or 'tool={\"key\": \"value\"}'\n");
+    json_decref(arguments);
+    return NULL;
+}
+
+/* What the worker is to do, as JSON text (common/program.h); NULL when it is none, which was told. Free it. */
+static char *read_order(const struct options *options)
 {
     json_t *object = definition_is_input(options) ? definition_of_input(options)
                                                   : definition_of_options(options, options->arguments[0]);
-    if (object == NULL)
-        return NULL;
+    json_t *call = options_has(options, OPTION_CALL) ? read_call(options->value[OPTION_CALL]) : json_null();
+    char *text = NULL;
+
     json_object_del(object, "serverId");
-    struct server_def *def = server_def_from_json("probe", object, SOURCE_FILE, tell_problem, NULL);
-    char *text = def != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+    struct server_def *def =
+        object != NULL ? server_def_from_json("probe", object, SOURCE_FILE, tell_problem, NULL) : NULL;
+    if (def != NULL && call != NULL) {
+        json_t *order = json_pack("{s:O, s:O, s:b}", "definition", object, "call", call, "lists",
+                                  options_has(options, OPTION_LISTS));
+        text = order != NULL ? json_dumps(order, JSON_COMPACT) : NULL;
+        json_decref(order);
+    }
     server_def_destroy(def);
     json_decref(object);
+    json_decref(call);
     return text;
 }
 
@@ -120,12 +145,12 @@ static json_t *read_report(int fd)
 }
 
 /* What the worker found, or NULL; its exit code in *code. */
-static json_t *ask(struct looker *looker, const char *definition, int *code)
+static json_t *ask(struct looker *looker, const char *order, int *code)
 {
     int status;
 
     signal(SIGPIPE, SIG_IGN); /* it may have ended already */
-    write_all(looker->in, definition);
+    write_all(looker->in, order);
     close(looker->in);
     json_t *report = read_report(looker->out);
     close(looker->out);
@@ -136,7 +161,7 @@ static json_t *ask(struct looker *looker, const char *definition, int *code)
     return report;
 }
 
-static enum exit_code probe(const struct options *options, const char *definition, uint64_t wait_ms)
+static enum exit_code probe(const struct options *options, const char *order, uint64_t wait_ms)
 {
     char path[PATH_MAX];
     struct looker looker;
@@ -154,7 +179,7 @@ static enum exit_code probe(const struct options *options, const char *definitio
         fprintf(stderr, "mcp-brokerctl: %s: %s\n", path, strerror(fault));
         return EXIT_CODE_REFUSED;
     }
-    json_t *report = ask(&looker, definition, &code);
+    json_t *report = ask(&looker, order, &code);
     if (!json_is_object(report) || (code != PROGRAM_PROBE_GOOD && code != PROGRAM_PROBE_BAD)) {
         fprintf(stderr, "mcp-brokerctl: %s has failed\n", path);
         json_decref(report);
@@ -174,10 +199,10 @@ enum exit_code probe_run(const struct options *options)
 
     if (!options_duration(options, OPTION_WAIT, WAIT_MS, &wait_ms))
         return EXIT_CODE_USAGE;
-    char *definition = read_definition(options);
-    if (definition == NULL)
+    char *order = read_order(options);
+    if (order == NULL)
         return EXIT_CODE_USAGE;
-    enum exit_code code = probe(options, definition, wait_ms < WAIT_MAX_MS ? wait_ms : WAIT_MAX_MS);
-    free(definition);
+    enum exit_code code = probe(options, order, wait_ms < WAIT_MAX_MS ? wait_ms : WAIT_MAX_MS);
+    free(order);
     return code;
 }

@@ -9,6 +9,7 @@
 #include "common/names.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { LABEL_WIDTH = 14 };
@@ -120,6 +121,24 @@ static void write_list(FILE *out, const json_t *report, enum kind kind)
     fprintf(out, "%" JSON_INTEGER_FORMAT ", hash ", json_integer_value(count));
     format_text(out, text_of(report, hashes[kind]));
     fputc('\n', out);
+    json_t *items = json_object_get(report, kind_name(kind));
+    for (size_t i = 0; i < json_array_size(items); i++)
+        write_line(out, "", text_of(json_array_get(items, i), kind == KIND_RESOURCES ? "uri" : "name"));
+}
+
+static void write_call(FILE *out, const json_t *report)
+{
+    const json_t *call = json_object_get(report, "call");
+    char *result = json_dumps(json_object_get(call, "result"), JSON_COMPACT | JSON_ENCODE_ANY);
+
+    if (json_is_object(call)) {
+        write_label(out, "call");
+        format_text(out, text_of(call, "tool"));
+        fputs(text_of(call, "error")[0] != '\0' ? " failed: " : " gave ", out);
+        format_text(out, text_of(call, "error")[0] != '\0' ? text_of(call, "error") : result != NULL ? result : "");
+        fputc('\n', out);
+    }
+    free(result);
 }
 
 static void write_stream(FILE *out, const json_t *report)
@@ -160,4 +179,5 @@ void probe_view(FILE *out, const json_t *report)
     for (unsigned kind = 0; kind < KIND_COUNT; kind++)
         write_list(out, report, (enum kind)kind);
     write_stream(out, report);
+    write_call(out, report);
 }

@@ -13,8 +13,25 @@ if (context.client_id) {
     definition.auth.clientSecret = context.client_secret;
   }
 }
-const program = join(process.env.MCP_BROKER_BIN, 'mcp-brokerctl');
-const { status } = spawnSync(program, ['--json', 'probe', '-', '--wait', '100ms'], {
-  input: JSON.stringify(definition), stdio: ['pipe', 'inherit', 'inherit'],
-});
+const probe = (...options) => {
+  const program = join(process.env.MCP_BROKER_BIN, 'mcp-brokerctl');
+  return spawnSync(program, ['--json', 'probe', '-', '--wait', '100ms', ...options], {
+    input: JSON.stringify(definition), encoding: 'utf8', stdio: ['pipe', 'pipe', 'inherit'],
+  });
+};
+
+/** What a scenario wants to be called; the last one, with what a listener got to see of another tool. */
+const calls = {
+  tools_call: () => 'add_numbers={"a":5,"b":3}',
+  'sse-retry': () => 'test_reconnection',
+  'http-invalid-tool-headers': () => 'valid_tool',
+  'json-schema-2020-12-preservation': () => {
+    const { tools } = JSON.parse(probe('--lists').stdout);
+    const { inputSchema: schema } = tools.find(({ name }) => name !== 'json_schema_echo');
+    return `json_schema_echo=${JSON.stringify({ schema })}`;
+  },
+};
+const call = calls[process.env.MCP_CONFORMANCE_SCENARIO]?.();
+const { status, stdout } = probe(...(call ? ['--call', call] : []));
+process.stdout.write(stdout);
 process.exitCode = status ?? 1;

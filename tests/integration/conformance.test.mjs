@@ -27,9 +27,12 @@ async function passes(...selection) {
 
 const revisions = {
   '2025-03-26': [],
-  '2025-06-18': ['initialize'],
-  '2025-11-25': ['initialize', 'auth/pre-registration'],
-  '2026-07-28': ['request-metadata', 'http-standard-headers', 'json-schema-ref-no-deref', 'auth/pre-registration'],
+  '2025-06-18': ['initialize', 'tools_call'],
+  '2025-11-25': ['initialize', 'tools_call', 'sse-retry', 'json-schema-2020-12-preservation', 'auth/pre-registration'],
+  '2026-07-28': [
+    'request-metadata', 'http-standard-headers', 'http-invalid-tool-headers', 'json-schema-ref-no-deref',
+    'json-schema-2020-12-preservation', 'tools_call', 'auth/pre-registration',
+  ],
 };
 for (const [revision, applying] of Object.entries(revisions)) {
   test(`a probe conforms to ${revision}`, async () => {

@@ -1,5 +1,7 @@
 // `mcp-brokerctl probe`: one look at a server, without a broker. What it finds is what a worker would find.
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { startAuthorizationServer } from './lib/authorization.mjs';
@@ -104,8 +106,10 @@ test('a program instead of a URL', async () => {
   assert.deepEqual([found.state, found.transport, found.reachable, found.http, found.toolCount], ['listening', 'stdio', true, null, 1]);
 });
 
-test('a program that says something answers, whatever it says', async () => {
-  const says = (words) => ({ command: process.execPath, args: [stdioScript, ...words], timeout: 1500 });
+test('a program that says something answers, whatever it says', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'mcp-broker-probe-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const says = (words) => ({ command: process.execPath, args: [stdioScript, ...words], cwd: folder, timeout: 1500 });
   const junk = await probe(['--wait', '0s'], { input: says(['flood', 'silent-on-probe']), expected: 1, warns: /stdio\.junk/ });
   assert.deepEqual([junk.state, junk.reachable], ['backoff', true]);
   const mute = await probe(['--wait', '0s'], { input: { command: 'sleep', args: ['60'], timeout: 500 }, expected: 1 });
@@ -134,6 +138,44 @@ test('a token is got first, and is not told', async (t) => {
   assert.equal(refused.state, 'unauthorized');
 });
 
+const calling = (step) => ({ 'tools/call': step });
+const callCases = {
+  'a result': { era: 'session', on: calling((x) => x.result({ content: [{ type: 'text', text: x.message.params.arguments.a }] })), text: 'å' },
+  'a result of the stateless era, with its name beside it': {
+    era: 'stateless',
+    on: calling((x) => x.result({ resultType: 'complete', content: [{ type: 'text', text: x.headers['mcp-name'] }] })), text: 'one',
+  },
+  'a result that comes on the stream': { era: 'sse', on: calling((x) => x.result({ content: [{ type: 'text', text: 'there' }] })), text: 'there' },
+  'a refusal': { era: 'session', on: calling((x) => x.error(-32602)), error: /error -32602/ },
+  'an outage': { era: 'stateless', on: calling((x) => x.send(503)), error: /HTTP 503/ },
+  'an incomplete result': { era: 'stateless', on: calling((x) => x.result({ resultType: 'input_required' })), error: /incomplete/ },
+  'a session that is lost': { era: 'session', on: calling((x) => x.send(404)), error: /session lost/ },
+  'a server that has no stream': {
+    era: 'session', on: { GET: (x) => x.send(405), ...calling((x) => x.result({ content: [{ type: 'text', text: 'all the same' }] })) }, text: 'all the same',
+  },
+  'a server that is not there': { era: 'session', on: { 'server/discover': (x) => x.send(500) }, error: /did not come to that/, calls: 0 },
+};
+for (const [what, { era, on, text, error, calls = 1 }] of Object.entries(callCases)) {
+  test(`a call of a tool: ${what}`, async (t) => {
+    const server = await startHostileServer(t, { era, on });
+    const found = await probe(['--wait', '0s', '--call', 'one={"a":"å"}', server.url], { expected: text ? 0 : 1 });
+    assert.equal(server.count('tools/call'), calls);
+    assert.equal(found.call.tool, 'one');
+    assert.equal(found.call.result?.content[0].text, text);
+    if (error) assert.match(found.call.error, error);
+    else assert.equal(found.call.error, null);
+  });
+}
+
+test('a call of a program\'s tool, and what is in its list', async () => {
+  const input = { command: process.execPath, args: [stdioServer] };
+  const found = await probe(['--wait', '0s', '--lists'], { input });
+  assert.equal(found.tools.length, found.toolCount);
+  const called = await probe(['--wait', '0s', '--call', found.tools[0].name], { input });
+  assert.deepEqual(called.call.result, { content: [] });
+  assert.equal(called.tools, undefined);
+});
+
 test('what a person reads', async (t) => {
   const server = await startHostileServer(t);
   const good = await run(ctl, ['probe', server.url, '--wait', '0s']);
@@ -145,11 +187,15 @@ test('what a person reads', async (t) => {
   const bad = await run(ctl, ['probe', 'http://127.0.0.1:1/mcp']);
   assert.equal(bad.code, 1);
   assert.match(bad.stdout, /^state +backoff\nwhy +server\/discover: connection refused by 127\.0\.0\.1:1$/m);
-  for (const each of [good, bad]) assert.doesNotMatch(each.stderr, reports);
+  const called = await run(ctl, ['probe', server.url, '--wait', '0s', '--lists', '--call', 'one']);
+  assert.match(called.stdout, /^tools +2, hash \S+\n +one\n +two$/m);
+  assert.match(called.stdout, /^call +one failed: session lost: HTTP 404$/m);
+  for (const each of [good, bad, called]) assert.doesNotMatch(each.stderr, reports);
 });
 
 test('wrong usage', async () => {
-  for (const args of [[], ['nowhere'], ['http://h/mcp', '--wait', 'x'], ['http://h/mcp', '--id', 'x'], ['a', 'b'], ['ftp://h/mcp']]) {
+  for (const args of [[], ['nowhere'], ['http://h/mcp', '--wait', 'x'], ['http://h/mcp', '--id', 'x'], ['a', 'b'], ['ftp://h/mcp'],
+    ...['', '=', '=x', 'one=', 'one=[]', 'a b', 'ä', 'one={"a":1,"a":2}'].map((call) => ['http://h/mcp', '--call', call])]) {
     const { code, stdout } = await run(ctl, ['probe', ...args]);
     assert.deepEqual([code, stdout], [2, ''], args.join(' '));
   }

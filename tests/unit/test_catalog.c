@@ -159,6 +159,24 @@ static void each_kind_has_its_key_and_name(void **state)
     catalog_destroy(catalog);
 }
 
+static void items_are_kept_as_they_came_when_that_is_wanted(void **state)
+{
+    (void)state;
+    char cursor[64];
+    struct catalog *catalog = catalog_create(KIND_TOOLS, &limits);
+    assert_int_equal(catalog_keep_items(catalog), 0);
+    assert_int_equal(add(catalog, "{\"tools\":[{\"name\":\"b\",\"execution\":1}],\"nextCursor\":\"x\"}", cursor), 0);
+    assert_int_equal(add(catalog, "{\"tools\":[{\"name\":\"a\"}]}", cursor), 0);
+    catalog_finish(catalog);
+    char *text = json_dumps(catalog_items(catalog), JSON_COMPACT);
+    assert_string_equal(text, "[{\"name\":\"b\",\"execution\":1},{\"name\":\"a\"}]");
+    free(text);
+    catalog_destroy(catalog);
+    catalog = catalog_create(KIND_TOOLS, &limits);
+    assert_null(catalog_items(catalog));
+    catalog_destroy(catalog);
+}
+
 static void malformed_pages_are_told(void **state)
 {
     (void)state;
@@ -294,6 +312,7 @@ int main(void)
         cmocka_unit_test(hashes_are_the_same_for_ever),
         cmocka_unit_test(repeated_names_are_in_one_order),
         cmocka_unit_test(each_kind_has_its_key_and_name),
+        cmocka_unit_test(items_are_kept_as_they_came_when_that_is_wanted),
         cmocka_unit_test(malformed_pages_are_told),
         cmocka_unit_test(cursors_are_given_and_may_not_repeat),
         cmocka_unit_test(pages_are_bounded),

@@ -162,7 +162,7 @@ static void on_answer(void *user, const char *token, const struct oauth_failure 
 static bool may_ask(const struct bearer *bearer, const struct http_head *head)
 {
     bool retried = head->status == 401 ? bearer->retried_401 : bearer->retried_403;
-    return !retried && !bearer->again->request.close_after &&
+    return !retried && strcmp(bearer->again->request.method, "DELETE") != 0 &&
            oauth_refusal_is_answerable(head->status, head->www_authenticate);
 }
 

@@ -17,8 +17,8 @@ struct bearer_handlers {
     void (*on_denied)(void *user, const struct oauth_failure *failure);
 };
 
-/* `request` is copied, but guard_user, ca_file and proxy, which live longer, as do `handlers`. A request with
- * close_after is not made again. 0 or a negative errno; then no handler runs. */
+/* `request` is copied, but method, guard_user, ca_file and proxy, which live longer, as do `handlers`. A DELETE, a
+ * farewell, is not made again. 0 or a negative errno; then no handler runs. */
 MUST_CHECK int bearer_start(struct http *http, struct oauth_account *account, const struct http_request *request,
                             const struct bearer_handlers *handlers, void *user, struct bearer **out);
 

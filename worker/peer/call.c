@@ -299,6 +299,7 @@ int call_start(const struct transfer_target *target, const struct call_request *
     const struct transfer_request transfer = {
         .http_method = "POST",
         .rpc_method = request->rpc_method,
+        .rpc_name = request->rpc_name,
         .body = request->body,
         .headers_timeout_ms = request->headers_timeout_ms,
         .total_timeout_ms = request->timeout_ms,

@@ -43,6 +43,7 @@ struct call_reply {
 
 struct call_request {
     const char *rpc_method; /* Mcp-Method; NULL: none */
+    const char *rpc_name;   /* Mcp-Name; NULL: none */
     const json_t *id;       /* NULL: no answer is expected; else the call takes a reference */
     const char *body;
     uint64_t headers_timeout_ms;

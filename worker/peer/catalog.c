@@ -39,6 +39,7 @@ struct catalog {
     uint32_t pages;
     struct buf cursors; /* that were seen, hashed */
     struct fingerprint fingerprint;
+    json_t *kept; /* the items, or NULL */
 };
 
 struct catalog_digest {
@@ -73,11 +74,19 @@ struct catalog *catalog_create(enum kind kind, const struct limits *limits)
     return catalog;
 }
 
+int catalog_keep_items(struct catalog *catalog)
+{
+    assert(catalog->count == 0 && catalog->kept == NULL);
+    catalog->kept = json_array();
+    return catalog->kept == NULL ? CATALOG_NO_MEMORY : 0;
+}
+
 void catalog_destroy(struct catalog *catalog)
 {
     if (catalog == NULL)
         return;
     XXH3_freeState(catalog->state);
+    json_decref(catalog->kept);
     buf_fini(&catalog->names);
     buf_fini(&catalog->cursors);
     free(catalog->items);
@@ -155,6 +164,8 @@ static int add_item(struct catalog *catalog, json_t *object)
     outcome = buf_append(&catalog->names, json_string_value(name), length);
     if (outcome != 0)
         return outcome == BUF_FULL ? CATALOG_TOO_LARGE : CATALOG_NO_MEMORY;
+    if (catalog->kept != NULL && json_array_append(catalog->kept, object) != 0)
+        return CATALOG_NO_MEMORY;
     catalog->items[catalog->count++] = item;
     return 0;
 }
@@ -264,6 +275,11 @@ struct fingerprint catalog_fingerprint(const struct catalog *catalog)
 uint32_t catalog_count(const struct catalog *catalog)
 {
     return catalog->count;
+}
+
+json_t *catalog_items(const struct catalog *catalog)
+{
+    return catalog->kept;
 }
 
 /* --- comparing --- */

@@ -32,6 +32,9 @@ enum catalog_outcome {
 MUST_CHECK struct catalog *catalog_create(enum kind kind, const struct limits *limits);
 void catalog_destroy(struct catalog *catalog);
 
+/* Before the first page: keeps the items, too, for catalog_items. 0 or CATALOG_NO_MEMORY. */
+MUST_CHECK int catalog_keep_items(struct catalog *catalog);
+
 /* Adds the `result` of a list request. *cursor is then the next one (borrowed from `result`, "" is one), or NULL:
  * complete. After any outcome but 0 the catalog can only be destroyed. */
 MUST_CHECK int catalog_add_page(struct catalog *catalog, const json_t *result, const char **cursor);
@@ -41,6 +44,9 @@ void catalog_finish(struct catalog *catalog);
 
 struct fingerprint catalog_fingerprint(const struct catalog *catalog);
 uint32_t catalog_count(const struct catalog *catalog);
+
+/* The items as they came, an array; NULL when they are not kept. Borrowed. */
+json_t *catalog_items(const struct catalog *catalog);
 
 /* Names and hashes in one block, for keeping: a fraction of the list. NULL without memory; free() it. */
 struct catalog_digest;

@@ -28,6 +28,8 @@ static const char *const FILTER_KEYS[KIND_COUNT] = {[KIND_TOOLS] = "toolsListCha
                                                     [KIND_PROMPTS] = "promptsListChanged",
                                                     [KIND_RESOURCES] = "resourcesListChanged"};
 
+const char MCP_CALL_TOOL[] = "tools/call";
+
 const char *mcp_list_method(enum kind kind)
 {
     return LIST_METHODS[kind];
@@ -123,6 +125,16 @@ char *mcp_ping(const json_t *id)
     return write_request(id, "ping", NULL);
 }
 
+char *mcp_call_tool(const json_t *id, const char *name, json_t *arguments, enum era era, const struct server_def *def)
+{
+    json_t *params = era == ERA_STATELESS ? stateless_params(def) : json_object();
+    if (json_object_set_new(params, "name", json_string(name)) == 0 &&
+        json_object_set(params, "arguments", arguments) == 0)
+        return write_request(id, MCP_CALL_TOOL, params);
+    json_decref(params);
+    return NULL;
+}
+
 char *mcp_cancelled(const json_t *id, const char *reason)
 {
     json_t *params = json_pack("{s:o, s:s}", "requestId", json_deep_copy(id), "reason", reason);
@@ -160,6 +172,7 @@ static int add_lines(struct buf *text, const struct server_def *def, const struc
         {"MCP-Protocol-Version", values->version},
         {"Mcp-Session-Id", values->session_id},
         {"Mcp-Method", values->rpc_method},
+        {"Mcp-Name", values->rpc_name},
         {"Last-Event-ID", values->last_event_id},
     };
     int outcome = 0;

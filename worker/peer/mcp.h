@@ -29,12 +29,16 @@ MUST_CHECK char *mcp_initialized(void);
 MUST_CHECK char *mcp_list(const json_t *id, enum kind kind, const char *cursor, enum era era,
                           const struct server_def *def);
 MUST_CHECK char *mcp_ping(const json_t *id);
+/* `arguments` is an object. */
+MUST_CHECK char *mcp_call_tool(const json_t *id, const char *name, json_t *arguments, enum era era,
+                               const struct server_def *def);
 /* `reason` is for the server's log. */
 MUST_CHECK char *mcp_cancelled(const json_t *id, const char *reason);
 /* The answer to a request of the server: a ping gets a result, anything else is refused. */
 MUST_CHECK char *mcp_answer(const struct jsonrpc_message *request);
 
 const char *mcp_list_method(enum kind kind); /* "tools/list" */
+extern const char MCP_CALL_TOOL[];           /* "tools/call" */
 
 /* --- headers --- */
 
@@ -43,10 +47,11 @@ struct mcp_header_values {
     const char *version;       /* MCP-Protocol-Version; NULL: none, as for all that follow */
     const char *session_id;    /* Mcp-Session-Id */
     const char *rpc_method;    /* Mcp-Method */
+    const char *rpc_name;      /* Mcp-Name */
     const char *last_event_id; /* Last-Event-ID */
 };
 
-enum { MCP_HEADERS_MAX = SERVER_DEF_HEADERS_MAX + 6 };
+enum { MCP_HEADERS_MAX = SERVER_DEF_HEADERS_MAX + 7 };
 
 /* "Name: value" lines, as http.h takes them: those of the definition, then ours. */
 struct mcp_headers {

@@ -76,6 +76,7 @@ int peer_call(struct peer *peer, const struct call_request *wanted, const struct
     const struct transfer_target target = peer->era->target(peer);
     struct call_request request = *wanted;
     request.rpc_method = peer->era->names_methods ? wanted->rpc_method : NULL;
+    request.rpc_name = peer->era->names_methods ? wanted->rpc_name : NULL;
     request.headers_timeout_ms = wanted->timeout_ms > 0 ? wanted->timeout_ms : peer_attempt_ms(peer);
     request.resumable = peer->era->resumes && wanted->timeout_ms > 0;
     return call_start(&target, &request, handlers, user, out);
@@ -132,6 +133,13 @@ void peer_on_message(struct peer *peer, const struct jsonrpc_message *message)
         peer->handlers->on_changed(peer->user, kind);
 }
 
+void peer_on_reply(struct peer *peer, const struct jsonrpc_message *message)
+{
+    bool taken =
+        peer_ping_on_reply(peer, message) || peer_list_on_reply(peer, message) || peer_tool_on_reply(peer, message);
+    (void)taken; /* a reply to nothing is passed over */
+}
+
 /* --- ends --- */
 
 static void close_all(struct peer *peer)
@@ -139,6 +147,7 @@ static void close_all(struct peer *peer)
     delay_cancel(&peer->attempt);
     peer_ping_cancel(peer);
     peer_lists_cancel(peer);
+    peer_tool_cancel(peer);
     peer_posts_cancel(peer);
     if (peer->era != NULL)
         peer->era->close(peer);

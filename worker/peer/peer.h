@@ -36,6 +36,7 @@ struct peer_env {
     const void *guard_user_runtime;
     const void *guard_user_file;
     uint64_t connect_timeout_ms;
+    bool keeps_items; /* lists are given with their items (catalog_items), which costs their size */
 };
 
 /* What was found out, once the handshake is through. */
@@ -84,6 +85,8 @@ struct peer_handlers {
     /* A fetch came to its end: `list` is borrowed, NULL when it failed (`error` says why, as "HTTP 503"; the
      * connection goes on). */
     void (*on_list)(void *user, enum kind kind, const struct catalog *list, const char *error);
+    /* A tool has answered: `result` is borrowed, NULL when it failed (`error` says why). NULL: none is ever called. */
+    void (*on_called)(void *user, const json_t *result, const char *error);
     /* Once, unless closed before; no callback follows it, but on_list after PEER_UNSUPPORTED. The peer is still there:
      * close it. `facts` are those known so far. */
     void (*on_end)(void *user, const struct peer_end *end, const struct peer_facts *facts);
@@ -103,6 +106,10 @@ void peer_list(struct peer *peer, enum kind kind);
 /* Asks whether the server is still there; one that is not comes to its end as PEER_STREAM_ENDED, after some time. False
  * when there is no use in asking: not listening, an era without `ping`, or a server that does not know it. */
 bool peer_ping(struct peer *peer);
+
+/* Calls a tool, when peer_list could be called, and none is being called: on_called runs once, within 60 s. A listener
+ * has no use for that; a probe has. `arguments` is an object. 0 or a negative errno. */
+MUST_CHECK int peer_call_tool(struct peer *peer, const char *name, json_t *arguments);
 
 /* Leaves: the stream is cut at once; a session is ended by a DELETE that goes on in the background for at most 5 s
  * (peer_farewells counts those), and a stdio server likewise is given some seconds to leave before it is killed. No

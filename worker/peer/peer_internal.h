@@ -19,6 +19,7 @@
 
 enum {
     PEER_ANSWERS_MAX = 16, /* answers and other POSTs under way that nobody waits for; more are left out */
+    PEER_TOOL_MS = 60000,
     PEER_FAREWELL_MS = 5000,
 };
 
@@ -79,6 +80,7 @@ struct peer {
     struct peer_answer *answers;
     struct peer_listing *listings[KIND_COUNT];
     struct peer_ping *ping; /* under way, or NULL */
+    struct peer_tool *tool; /* that is being called, or NULL */
     struct peer_facts facts;
     uint32_t last_id;
     uint8_t tried; /* bit an era */
@@ -141,6 +143,9 @@ struct peer_end peer_end_from(enum peer_end_reason reason, const char *what, con
 void peer_on_message(struct peer *peer, const struct jsonrpc_message *message);
 void peer_on_heard(struct peer *peer);
 
+/* A reply that came on the stream: to a request of a listing or for a tool, or to none. Runs a handler. */
+void peer_on_reply(struct peer *peer, const struct jsonrpc_message *message);
+
 /* --- peer_post.c: what nobody waits for --- */
 
 /* POSTs or writes `body`, which it frees; NULL, or one too many, is left out. */
@@ -152,8 +157,8 @@ void peer_farewell(const struct transfer_target *target);
 
 /* --- peer_list.c: lists --- */
 
-/* A reply that came on the stream: to a listing's request, or to none. Runs a handler. */
-void peer_list_on_reply(struct peer *peer, const struct jsonrpc_message *message);
+/* False when it is to none of the listings. Otherwise runs a handler. */
+bool peer_list_on_reply(struct peer *peer, const struct jsonrpc_message *message);
 
 /* Drops all fetches, without a word. */
 void peer_lists_cancel(struct peer *peer);
@@ -167,6 +172,12 @@ void peer_lists_fail(struct peer *peer, const char *error);
 bool peer_ping_on_reply(struct peer *peer, const struct jsonrpc_message *message);
 void peer_ping_heard(struct peer *peer);
 void peer_ping_cancel(struct peer *peer);
+
+/* --- peer_tool.c: calling a tool --- */
+
+/* False when it is no reply to it. Otherwise runs a handler. */
+bool peer_tool_on_reply(struct peer *peer, const struct jsonrpc_message *message);
+void peer_tool_cancel(struct peer *peer);
 
 /* --- peer_stateless.c: a subscription, whatever it comes over --- */
 

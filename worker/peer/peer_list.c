@@ -116,7 +116,9 @@ static int ask_first(struct peer_listing *listing)
 {
     catalog_destroy(listing->catalog);
     listing->catalog = catalog_create(listing->kind, listing->peer->env->limits);
-    return listing->catalog == NULL ? -ENOMEM : ask_page(listing, NULL);
+    if (listing->catalog == NULL || (listing->peer->env->keeps_items && catalog_keep_items(listing->catalog) != 0))
+        return -ENOMEM;
+    return ask_page(listing, NULL);
 }
 
 static void start(struct peer *peer, enum kind kind)
@@ -218,7 +220,7 @@ static void on_reply(void *user, const struct call_reply *reply)
 static const struct call_handlers CALL_HANDLERS = {
     .on_heard = on_heard, .on_message = on_message, .on_reply = on_reply};
 
-void peer_list_on_reply(struct peer *peer, const struct jsonrpc_message *message)
+bool peer_list_on_reply(struct peer *peer, const struct jsonrpc_message *message)
 {
     for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
         struct peer_listing *listing = peer->listings[kind];
@@ -227,6 +229,7 @@ void peer_list_on_reply(struct peer *peer, const struct jsonrpc_message *message
         call_cancel(&listing->call); /* it may not have been told that its POST was accepted */
         const struct call_reply reply = call_reply_from_message(message);
         take_reply(listing, &reply);
-        return;
+        return true;
     }
+    return false;
 }

@@ -147,8 +147,8 @@ static void on_message(void *user, const struct jsonrpc_message *message)
         peer_on_message(peer, message);
     else if (jsonrpc_same_id(http_sse->id, message->id))
         on_greeted(peer, message);
-    else if (!peer_ping_on_reply(peer, message))
-        peer_list_on_reply(peer, message);
+    else
+        peer_on_reply(peer, message);
 }
 
 static void on_end(void *user, const struct transfer_end *end)

@@ -224,10 +224,8 @@ static void on_message(struct peer *peer, const struct jsonrpc_message *message)
     bool is_reply = message->type == JSONRPC_RESULT || message->type == JSONRPC_ERROR;
     if (is_reply && is_to_phase(peer, message))
         on_reply(peer, message);
-    else if (is_reply && !peer_ping_on_reply(peer, message))
-        peer_list_on_reply(peer, message);
     else if (is_reply)
-        return;
+        peer_on_reply(peer, message);
     else if (stdio->phase == LISTENING)
         peer_stateless_on_message(peer, stdio->id, message);
     else if (stdio->phase == INITIALIZED)

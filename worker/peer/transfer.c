@@ -254,6 +254,7 @@ static int start_exchange(struct transfer *transfer, const struct transfer_targe
                                                               .version = target->version,
                                                               .session_id = target->session_id,
                                                               .rpc_method = request->rpc_method,
+                                                              .rpc_name = request->rpc_name,
                                                               .last_event_id = request->last_event_id});
     if (result != 0)
         return result;

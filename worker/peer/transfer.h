@@ -36,6 +36,7 @@ struct transfer_target {
 struct transfer_request {
     const char *http_method;
     const char *rpc_method;    /* Mcp-Method; NULL: none */
+    const char *rpc_name;      /* Mcp-Name; NULL: none */
     const char *last_event_id; /* NULL: none */
     const char *body;          /* JSON text; NULL: none */
     uint64_t headers_timeout_ms;
