@@ -532,14 +532,14 @@ static void on_denied(void *user, const struct oauth_failure *failure)
 static const struct bearer_handlers HANDLERS = {.http = {.on_head = on_head, .on_body = on_body, .on_end = on_end},
                                                 .on_denied = on_denied};
 
-/* POSTs to the MCP server, and waits for the end. */
-static struct heard post(struct client *client, bool close_after)
+/* Asks the MCP server, and waits for the end. */
+static struct heard request_with(struct client *client, const char *method, bool close_after)
 {
     static const char *const HEADERS[] = {"X-One: 1"};
     struct wanting wanting;
     struct heard heard = {.heads = 0};
     begin(client, "/mcp", secret_auth(), NULL, &wanting);
-    const struct http_request request = {.method = "POST",
+    const struct http_request request = {.method = method,
                                          .url = wanting.url,
                                          .headers = HEADERS,
                                          .header_count = 1,
@@ -554,14 +554,19 @@ static struct heard post(struct client *client, bool close_after)
     return heard;
 }
 
+static struct heard post(struct client *client)
+{
+    return request_with(client, "POST", false);
+}
+
 static void test_a_request_is_made_again_with_a_token(void **state)
 {
-    struct heard heard = post(*state, false);
+    struct heard heard = post(*state);
     assert_int_equal(heard.status, 200);
     assert_int_equal(heard.heads, 1);
     assert_string_equal(heard.body, "welcome");
     assert_int_equal(asked("POST /mcp"), 2);
-    heard = post(*state, false); /* the token is known now */
+    heard = post(*state); /* the token is known now */
     assert_int_equal(heard.status, 200);
     assert_int_equal(asked("POST /mcp"), 3);
     assert_int_equal(asked("POST /token"), 1);
@@ -570,16 +575,16 @@ static void test_a_request_is_made_again_with_a_token(void **state)
 static void test_a_token_that_is_refused_is_replaced_once(void **state)
 {
     play.wanted = "another";
-    struct heard heard = post(*state, false);
+    struct heard heard = post(*state);
     assert_int_equal(heard.status, 401);
     assert_int_equal(asked("POST /mcp"), 2);
     assert_int_equal(asked("POST /token"), 1);
-    heard = post(*state, false);
+    heard = post(*state);
     assert_int_equal(heard.status, 401);
     assert_int_equal(asked("POST /mcp"), 4);
     assert_int_equal(asked("POST /token"), 2);
     play.wanted = NULL;
-    heard = post(*state, false);
+    heard = post(*state);
     assert_int_equal(heard.status, 200);
 }
 
@@ -587,15 +592,15 @@ static void test_scopes_are_added_once(void **state)
 {
     play.challenge = "WWW-Authenticate: Bearer scope=\"a\"\r\n";
     play.scope = "b";
-    struct heard heard = post(*state, false);
+    struct heard heard = post(*state);
     assert_int_equal(heard.status, 200);
     assert_non_null(strstr(play.form, "&scope=a%20b"));
     assert_int_equal(asked("POST /token"), 2);
     play.scope = "never%there"; /* the form has it in another spelling: it goes on being asked for */
-    heard = post(*state, false);
+    heard = post(*state);
     assert_int_equal(heard.status, 403);
     assert_int_equal(asked("POST /token"), 3);
-    heard = post(*state, false);
+    heard = post(*state);
     assert_int_equal(heard.denials, 1);
     assert_int_equal(heard.failure.reason, OAUTH_REFUSED);
     assert_int_equal(asked("POST /token"), 3);
@@ -605,17 +610,23 @@ static void test_no_token_to_be_had(void **state)
 {
     play.token_status = 400;
     play.token_body = "{\"error\":\"unauthorized_client\"}";
-    struct heard heard = post(*state, false);
+    struct heard heard = post(*state);
     assert_int_equal(heard.denials, 1);
     assert_int_equal(heard.heads, 0);
     assert_string_equal(heard.failure.text, "token endpoint: HTTP 400 unauthorized_client");
 }
 
-static void test_a_last_request_is_not_made_again(void **state)
+static void test_a_farewell_is_not_made_again(void **state)
 {
-    struct heard heard = post(*state, true);
+    struct heard heard = request_with(*state, "DELETE", true);
     assert_int_equal(heard.status, 401);
     assert_int_equal(asked("GET"), 0);
+}
+
+static void test_a_request_whose_connection_is_not_kept_is_made_again(void **state)
+{
+    assert_int_equal(request_with(*state, "POST", true).status, 200);
+    assert_int_equal(asked("POST /mcp"), 2);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -651,7 +662,8 @@ int main(void)
         TEST(test_a_token_that_is_refused_is_replaced_once),
         TEST(test_scopes_are_added_once),
         TEST(test_no_token_to_be_had),
-        TEST(test_a_last_request_is_not_made_again),
+        TEST(test_a_farewell_is_not_made_again),
+        TEST(test_a_request_whose_connection_is_not_kept_is_made_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
