@@ -87,6 +87,7 @@ static struct server_def *pack(struct server_def_draft *draft)
     def->env = env;
     def->args = args;
     def->auth = auth;
+    /* cppcheck-suppress memleak ; def is memory */
     return def;
 }
 

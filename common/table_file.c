@@ -94,7 +94,7 @@ int table_file_open(const char *run_dir, enum table_access access, struct table_
         return result;
     }
     int flags = (access == TABLE_READ_WRITE ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    struct stat status;
+    struct stat status = {0};
     int fd = open_through_link(path, flags, &status);
     if (fd == -ENOENT || fd == -ENOTDIR) {
         explain(error, "no table in %s: is the broker running there? (--run-dir)", run_dir);
@@ -178,7 +178,7 @@ static int find_place(const char *run_dir, char place[PATH_MAX], bool *linked)
 static int take_over(const char *run_dir, const char *place, uint32_t capacity, struct table_file *out,
                      char error[TABLE_ERROR_SIZE])
 {
-    struct table_file found;
+    struct table_file found = {.fd = -1};
     struct stat opened, there;
     int result = table_file_open(run_dir, TABLE_READ_WRITE, &found, error);
     if (result != 0) {
@@ -282,7 +282,7 @@ int table_file_create(const char *run_dir, uint32_t capacity, struct table_file 
 {
     char place[PATH_MAX];
     bool linked = false;
-    struct table_file made;
+    struct table_file made = {.fd = -1};
     int result = find_place(run_dir, place, &linked);
     if (result != 0) {
         explain(error, "run directory %s: %s (--run-dir)", run_dir, strerror(-result));

@@ -157,7 +157,9 @@ void table_row_set_listed(struct table *table, uint32_t row, bool listed)
 {
     assert(row < table->capacity);
     _Atomic uint64_t *mark = published_at(table, row, LAYOUT_MARK);
-    assert(atomic_load_explicit(mark, memory_order_relaxed) != LAYOUT_NO_MEMORY);
+    if (atomic_load_explicit(mark, memory_order_relaxed) == LAYOUT_NO_MEMORY) {
+        return; /* wiped by a process that went mad */
+    }
     atomic_store_explicit(mark, listed ? LAYOUT_LISTED : LAYOUT_UNLISTED, memory_order_release);
 }
 
@@ -169,16 +171,18 @@ bool table_row_is_listed(const struct table *table, uint32_t row)
 
 void table_text(char *field, size_t size, const char *text)
 {
-    size_t length = text == NULL ? 0 : strlen(text);
+    assert(size > 0);
+    if (text == NULL) {
+        text = "";
+    }
+    size_t length = strlen(text);
     if (length >= size) {
         length = size - 1;
         while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80) {
             length--;
         }
     }
-    if (length > 0) {
-        memcpy(field, text, length);
-    }
+    memcpy(field, text, length);
     memset(field + length, 0, size - length);
 }
 
@@ -235,7 +239,7 @@ int table_list_read(const struct table *table, uint32_t row, enum kind kind, str
         *generation = 0;
         return 0;
     }
-    size_t first = offsetof(struct row, lists) / sizeof(uint64_t) + kind * WORDS;
+    size_t first = offsetof(struct row, lists) / sizeof(uint64_t) + (size_t)kind * WORDS;
     for (unsigned tries = 0; tries < READ_TRIES; tries++) {
         uint64_t sequence;
         uint64_t words[WORDS];

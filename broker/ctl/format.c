@@ -59,14 +59,15 @@ void format_text(FILE *out, const char *text)
 
 void format_cell(FILE *out, const char *text, unsigned width, unsigned max)
 {
-    unsigned count = count_characters(text != NULL ? text : "");
+    const char *shown = text != NULL ? text : "";
+    unsigned count = count_characters(shown);
 
     if (max != FORMAT_NO_CUT && count > max) {
-        write_characters(out, text, max - 1);
+        write_characters(out, shown, max - 1);
         fputs("…", out);
         count = max;
     } else {
-        format_text(out, text);
+        format_text(out, shown);
     }
     for (; count < width; count++)
         fputc(' ', out);

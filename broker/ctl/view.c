@@ -37,7 +37,7 @@ static const char *count_of(const json_t *object, const char *key, char out[24])
     if (json_is_integer(json_object_get(object, key)))
         snprintf(out, 24, "%" PRIu64, number_of(object, key));
     else
-        strcpy(out, "-");
+        snprintf(out, 24, "-");
     return out;
 }
 

@@ -122,7 +122,9 @@ static struct reply run_states(struct diag *diag, struct bus_question *question,
     int result = walks_add(diag->walks, question, &wanted, args);
     if (result > 0)
         return refuse(QUESTION_LIMIT, "too many such questions at once");
-    return result == 0 ? (struct reply){.held = true} : give(NULL);
+    if (result < 0)
+        return give(NULL);
+    return (struct reply){.held = true};
 }
 
 static void on_walked(void *user, struct bus_question *question, const struct row_pick_options *wanted,

@@ -231,8 +231,8 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 {
     struct redis_conn *conn = request->data;
     conn->resolver_busy = false;
-    if (!conn->closed && status != 0) {
-        redis_conn_note(conn, uv_strerror(status));
+    if (!conn->closed && (status != 0 || addresses == NULL)) {
+        redis_conn_note(conn, status != 0 ? uv_strerror(status) : "the name has no address");
         plan_next_try(conn);
     } else if (!conn->closed) {
         /* One try after the other takes one address after the other. */

@@ -79,8 +79,8 @@ void relay_redo(struct relay *relay);
 /* To be called once a second: the slow sweeps. */
 void relay_tick(struct relay *relay);
 
-/* What became of a publish. */
-void relay_answered(struct relay *relay, uint32_t ticket, enum relay_answer answer);
+/* What became of the publish with the ticket `number`. */
+void relay_answered(struct relay *relay, uint32_t number, enum relay_answer answer);
 
 /* A message came on the channel of `type`: goes to local subscribers if it is an event, and not one's own. */
 void relay_foreign(struct relay *relay, unsigned type, const void *payload, size_t size);

@@ -109,15 +109,17 @@ static int add(struct servers_file *file, size_t *room, struct server_def *def)
 
 static FILE *open_copy(const char *path, int *result)
 {
-    struct stat status;
+    struct stat status = {0};
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    *result = fd < 0 || fstat(fd, &status) != 0 ? -errno : 0;
-    if (*result == 0 && status.st_uid != geteuid())
-        *result = -EPERM;
+    if (fd < 0) {
+        *result = -errno;
+        return NULL;
+    }
+    *result = fstat(fd, &status) != 0 ? -errno : status.st_uid != geteuid() ? -EPERM : 0;
     FILE *in = *result == 0 ? fdopen(fd, "r") : NULL;
     if (*result == 0 && !in)
         *result = -errno;
-    if (!in && fd >= 0)
+    if (!in)
         close(fd);
     return in;
 }

@@ -61,11 +61,10 @@ static uint64_t take_place(struct input *input, const struct layout_header *head
 }
 
 /* Rows have their memory, or they would not be looked at. */
-static void mark_rows(int fd, const struct layout_header *header)
+static void mark_rows(int fd, const struct layout_header *header, uint64_t mark)
 {
-    const uint64_t mark = 1;
     for (uint32_t row = 0; row < header->capacity; row++) {
-        uint64_t word = (uint64_t)row * LAYOUT_PUBLISHED_WORDS + LAYOUT_RESERVED_MARK;
+        uint64_t word = (uint64_t)row * LAYOUT_PUBLISHED_WORDS + LAYOUT_MARK;
         if (pwrite(fd, &mark, sizeof(mark), (off_t)(header->published_offset + word * sizeof(word))) < 0)
             abort();
     }
@@ -74,11 +73,12 @@ static void mark_rows(int fd, const struct layout_header *header)
 static void make_file(struct input *input)
 {
     struct layout_header header;
-    table_layout_init(&header, take(input, 1) % CAPACITY_MAX + 1);
+    uint32_t kind = take(input, 1);
+    table_layout_init(&header, kind % CAPACITY_MAX + 1);
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0 || ftruncate(fd, (off_t)header.total_size) != 0 || pwrite(fd, &header, sizeof(header), 0) < 0)
         abort();
-    mark_rows(fd, &header);
+    mark_rows(fd, &header, kind < 128 ? LAYOUT_LISTED : LAYOUT_UNLISTED);
     while (input->left > 0) {
         uint64_t place = take_place(input, &header);
         size_t wanted = take(input, 1);

@@ -53,7 +53,7 @@ int conn_list_prepare(struct conn *conn)
     }
     if (have == wanted)
         return 0;
-    struct conn_list *lists = calloc(number, sizeof(*lists));
+    struct conn_list *lists = calloc(number > 0 ? number : 1, sizeof(*lists));
     if (!lists)
         return -ENOMEM;
     conn_list_free(conn);

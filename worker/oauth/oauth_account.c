@@ -284,7 +284,7 @@ void oauth_account_answer(struct oauth_account *account)
         waits->link = &waits;
     while (waits != NULL) {
         struct oauth_wait *wait = waits;
-        unlink_wait(wait);
+        unlink_wait(wait); /* NOLINT(clang-analyzer-unix.Malloc): moves `waits` on, through wait->link */
         wait->on_answer(wait->user, token, token != NULL ? NULL : &failure);
         free(wait);
     }

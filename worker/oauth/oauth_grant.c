@@ -172,7 +172,7 @@ static void renew_in(struct oauth_grant *grant, uint64_t ms)
 static void retry_renewal(struct oauth_grant *grant)
 {
     uint64_t now_ms = clock_mono_ms();
-    if (grant->token == NULL || now_ms + 2 * RENEWAL_RETRY_MIN_MS > grant->usable_until_ms)
+    if (grant->token == NULL || now_ms + UINT64_C(2) * RENEWAL_RETRY_MIN_MS > grant->usable_until_ms)
         return;
     renew_in(grant, (grant->usable_until_ms - now_ms) / 2);
 }

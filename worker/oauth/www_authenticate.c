@@ -11,6 +11,7 @@
 #include "worker/oauth/www_authenticate.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -79,11 +80,11 @@ static void keep(struct www_authenticate *out, struct name name, const char *val
     if (has_foreign_byte(value))
         return;
     if (is(name, "resource_metadata") && out->resource_metadata[0] == '\0')
-        strcpy(out->resource_metadata, value);
+        snprintf(out->resource_metadata, sizeof(out->resource_metadata), "%s", value);
     else if (is(name, "scope") && out->scope[0] == '\0')
-        strcpy(out->scope, value);
+        snprintf(out->scope, sizeof(out->scope), "%s", value);
     else if (is(name, "error") && out->error[0] == '\0' && strlen(value) <= WWW_AUTHENTICATE_ERROR_MAX)
-        strcpy(out->error, value);
+        snprintf(out->error, sizeof(out->error), "%s", value);
 }
 
 /* True when `at`, behind a token, goes on as a parameter: "=" and a value. token68 may end in "=", but nothing follows

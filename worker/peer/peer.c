@@ -16,6 +16,7 @@
 #include "common/duration.h"
 #include "common/rate.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -323,6 +324,7 @@ static int start_era(struct peer *peer, enum era era)
 {
     peer->era = peer->def->transport == TRANSPORT_STDIO ? STDIO_ERAS[era] : ERAS[era];
     peer->tried |= bit_of(era);
+    assert(peer->era != NULL);
     int result = peer->era->start(peer);
     if (result != 0)
         peer->era = NULL;

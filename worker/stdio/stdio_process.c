@@ -188,7 +188,8 @@ static void on_alloc(uv_handle_t *handle, size_t wanted, uv_buf_t *buf)
 static bool on_line(void *user, const char *line, size_t size)
 {
     struct stdio_process *process = user;
-    process->handlers->on_line(process->user, line, size);
+    const struct stdio_handlers *handlers = process->handlers;
+    handlers->on_line(process->user, line, size);
     return process->handlers != NULL && !process->is_told;
 }
 
