@@ -20,8 +20,10 @@ enum { BUS_URL_SIZE = sizeof(BUS_SCHEME) + sizeof(((struct sockaddr_un *)NULL)->
 
 struct bus_socket {
     nng_socket nng;
-    uv_async_t *wakeup; /* sent when pipes come and go; NULL: nobody cares */
-    int pipes_max;      /* more are closed as they come, and counted; 0: BUS_PIPES_MAX */
+    /* In nng's threads, when a pipe comes or goes; NULL: nobody cares. */
+    void (*on_pipe)(void *user, bool added);
+    void *user;
+    int pipes_max; /* more are closed as they come, and counted; 0: BUS_PIPES_MAX */
     atomic_int pipes;
     atomic_uint_fast64_t refused;
 };
@@ -36,8 +38,15 @@ MUST_CHECK int bus_socket_open(struct bus_socket *socket, int (*open_protocol)(n
 /* Listens (the socket file then has `mode`), or dials for ever. 0 or a negative errno. */
 MUST_CHECK int bus_socket_start(struct bus_socket *socket, const char *path, enum bus_end end, mode_t mode);
 
+/* The parts of it. `dialer` may be NULL. */
+MUST_CHECK int bus_socket_listen(struct bus_socket *socket, const char *path, mode_t mode);
+MUST_CHECK int bus_socket_dial(struct bus_socket *socket, const char *path, nng_dialer *dialer);
+
 /* Closes it, once its operations have been stopped. */
 void bus_socket_close(struct bus_socket *socket);
+
+/* An on_pipe whose `user` is the uv_async_t to be sent. */
+void bus_wake(void *async, bool added);
 
 /* A new message with a copy of the bytes; NULL without memory. */
 nng_msg *bus_message(const void *bytes, size_t size);

@@ -199,7 +199,8 @@ int bus_sub_open(uv_loop_t *loop, const struct bus_sub_options *options,
     sub->queue = options->queue;
     sub->on_message = on_message;
     sub->on_presence = options->on_presence;
-    sub->socket.wakeup = &sub->wakeup;
+    sub->socket.on_pipe = bus_wake;
+    sub->socket.user = &sub->wakeup;
     sub->user = user;
     sub->wakeup.data = sub;
     int result = uv_mutex_init(&sub->lock);
