@@ -27,9 +27,10 @@ struct bus_pub;
 struct bus_pub_options {
     const char *path;
     enum bus_end end;
-    mode_t mode;   /* of the socket file, when listening */
-    int queue;     /* messages that wait for each subscriber; older ones are dropped */
-    int pipes_max; /* subscribers at once, 0: 1024; more are closed as they come, and counted */
+    mode_t mode;          /* of the socket file, when listening */
+    int queue;            /* messages that wait for each subscriber; older ones are dropped */
+    int pipes_max;        /* subscribers at once, 0: 1024; more are closed as they come, and counted */
+    uv_async_t *arrivals; /* sent once a subscriber has come that hears what is sent from then on; NULL: nobody cares */
 };
 MUST_CHECK int bus_pub_open(const struct bus_pub_options *options, struct bus_pub **out);
 /* 0, or a negative errno. 0 says nothing about anybody having got it. */

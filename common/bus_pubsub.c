@@ -31,6 +31,13 @@ static int queue_length(size_t queue)
     return queue < 1 ? 1 : queue > BUS_QUEUE_MAX ? BUS_QUEUE_MAX : (int)queue;
 }
 
+/* In nng's thread. */
+static void on_subscriber(nng_pipe pipe, nng_pipe_ev event, void *arrivals)
+{
+    (void)pipe, (void)event;
+    uv_async_send(arrivals);
+}
+
 int bus_pub_open(const struct bus_pub_options *options, struct bus_pub **out)
 {
     struct bus_pub *pub = calloc(1, sizeof(*pub));
@@ -43,6 +50,8 @@ int bus_pub_open(const struct bus_pub_options *options, struct bus_pub **out)
         goto free_pub;
     size_t queue = options->queue > 0 ? (size_t)options->queue : 1;
     result = bus_error(nng_socket_set_int(pub->socket.nng, NNG_OPT_SENDBUF, queue_length(queue)));
+    if (result == 0 && options->arrivals)
+        result = bus_error(nng_pipe_notify(pub->socket.nng, NNG_PIPE_EV_ADD_POST, on_subscriber, options->arrivals));
     if (result < 0)
         goto close_socket;
     result = bus_socket_start(&pub->socket, options->path, options->end, options->mode);

@@ -170,6 +170,7 @@ void bus_socket_close(struct bus_socket *socket)
     if (nng_socket_id(socket->nng) <= 0)
         return;
     nng_pipe_notify(socket->nng, NNG_PIPE_EV_ADD_PRE, NULL, NULL);
+    nng_pipe_notify(socket->nng, NNG_PIPE_EV_ADD_POST, NULL, NULL);
     nng_pipe_notify(socket->nng, NNG_PIPE_EV_REM_POST, NULL, NULL);
     close_carefully(socket->nng);
     socket->nng = (nng_socket)NNG_SOCKET_INITIALIZER;

@@ -20,6 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SEQUENCE "sequence"
+#define BEAT     "beat//"
+
 enum { TEXT_BYTES_MAX = 512 }; /* of an id or name in an event of another machine */
 
 static const char *const channels[EVENT_TYPES] = {
@@ -184,13 +187,20 @@ static size_t field_count(const struct event *event)
     return count;
 }
 
-int event_write_local(struct buf *out, const struct event *event)
+/* Always last and of the same length, so that event_sequence needs to read nothing else. */
+static int pack_sequence(msgpack_packer *packer, uint64_t sequence)
+{
+    int outcome = pack_text(packer, SEQUENCE);
+    return outcome != 0 ? outcome : msgpack_pack_fix_uint64(packer, sequence);
+}
+
+int event_write_local(struct buf *out, const struct event *event, uint64_t sequence)
 {
     msgpack_packer packer;
     pack_packer_init(&packer, out);
     int outcome = buf_printf(out, "%s/%s/", event_type_name(event->type), event->workspace_id);
     if (outcome == 0)
-        outcome = msgpack_pack_map(&packer, field_count(event));
+        outcome = msgpack_pack_map(&packer, field_count(event) + 1);
     if (outcome == 0)
         outcome = pack_text_field(&packer, "serverId", event->server_id);
     if (outcome == 0)
@@ -201,7 +211,7 @@ int event_write_local(struct buf *out, const struct event *event)
         outcome = pack_number_field(&packer, "timestamp", event->timestamp_ms);
     if (outcome == 0)
         outcome = event->type == EVENT_STATUS ? pack_state(&packer, event) : pack_list(&packer, event);
-    return outcome;
+    return outcome != 0 ? outcome : pack_sequence(&packer, sequence);
 }
 
 /* --- what others published --- */
@@ -223,7 +233,25 @@ static bool check_foreign(json_t *fields)
            json_is_integer(json_object_get(fields, "timestamp"));
 }
 
-int event_json_to_local(struct buf *out, unsigned type, const char *json, size_t size)
+/* A publisher's own `sequence` counts something else. */
+static int pack_foreign(struct buf *out, json_t *fields, uint64_t sequence)
+{
+    msgpack_packer packer;
+    const char *key;
+    json_t *value;
+    pack_packer_init(&packer, out);
+    (void)json_object_del(fields, SEQUENCE);
+    int outcome = msgpack_pack_map(&packer, json_object_size(fields) + 1);
+    json_object_foreach (fields, key, value) {
+        if (outcome == 0)
+            outcome = pack_text(&packer, key);
+        if (outcome == 0)
+            outcome = pack_value(&packer, value);
+    }
+    return outcome != 0 ? outcome : pack_sequence(&packer, sequence);
+}
+
+int event_json_to_local(struct buf *out, unsigned type, const char *json, size_t size, uint64_t sequence)
 {
     assert(type < EVENT_TYPES);
     if (size > EVENT_BYTES_MAX)
@@ -236,7 +264,7 @@ int event_json_to_local(struct buf *out, unsigned type, const char *json, size_t
     if (json_object_size(fields) > EVENT_FIELDS_MAX)
         goto out;
     const char *workspace_id = json_string_value(json_object_get(fields, "workspaceId"));
-    if (buf_printf(out, "%s/%s/", event_type_name(type), workspace_id) != 0 || pack_write(out, fields) != 0)
+    if (buf_printf(out, "%s/%s/", event_type_name(type), workspace_id) != 0 || pack_foreign(out, fields, sequence) != 0)
         goto out;
     result = 0;
 out:
@@ -259,7 +287,7 @@ static unsigned topic_type(const char *bytes, size_t size, size_t *length)
     return type;
 }
 
-int event_read_local(const void *bytes, size_t size, unsigned *type, json_t **fields)
+int event_split_local(const void *bytes, size_t size, unsigned *type, size_t *map)
 {
     const uint8_t *at = bytes;
     size_t start;
@@ -268,15 +296,56 @@ int event_read_local(const void *bytes, size_t size, unsigned *type, json_t **fi
         return 1;
     for (start++; start < size; start++) {
         bool is_map = (at[start] & 0xf0) == 0x80 || (at[start] == 0xde && start + 1 < size && at[start + 1] == 0);
-        if (at[start - 1] == '/' && is_map)
-            break;
+        if (at[start - 1] != '/' || !is_map)
+            continue;
+        *type = found;
+        *map = start;
+        return 0;
     }
-    json_t *map = pack_read(at + start, size - start);
+    return 1;
+}
+
+int event_read_local(const void *bytes, size_t size, unsigned *type, json_t **fields)
+{
+    unsigned found;
+    size_t start;
+    if (event_split_local(bytes, size, &found, &start) != 0)
+        return 1;
+    json_t *map = pack_read((const uint8_t *)bytes + start, size - start);
     if (!json_is_object(map)) {
         json_decref(map);
         return 1;
     }
+    (void)json_object_del(map, SEQUENCE);
     *type = found;
     *fields = map;
     return 0;
+}
+
+int event_write_beat(struct buf *out, uint64_t sequence)
+{
+    msgpack_packer packer;
+    pack_packer_init(&packer, out);
+    int outcome = buf_append_text(out, BEAT);
+    if (outcome == 0)
+        outcome = msgpack_pack_map(&packer, 1);
+    return outcome != 0 ? outcome : pack_sequence(&packer, sequence);
+}
+
+bool event_is_beat(const void *bytes, size_t size)
+{
+    return size > strlen(BEAT) && memcmp(bytes, BEAT, strlen(BEAT)) == 0;
+}
+
+bool event_sequence(const void *bytes, size_t size, uint64_t *sequence)
+{
+    static const char tail[] = "\xa8" SEQUENCE "\xcf"; /* a text of eight bytes; a number of eight bytes */
+    enum { TAIL = sizeof tail - 1, NUMBER = 8 };
+    const uint8_t *end = (const uint8_t *)bytes + size;
+    if (size < TAIL + NUMBER || memcmp(end - NUMBER - TAIL, tail, TAIL) != 0)
+        return false;
+    *sequence = 0;
+    for (const uint8_t *at = end - NUMBER; at < end; at++)
+        *sequence = *sequence << 8 | *at;
+    return true;
 }

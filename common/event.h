@@ -56,16 +56,28 @@ MUST_CHECK int event_identity(struct buf *out, const char *server_id, const char
 MUST_CHECK int event_write_json(struct buf *out, const struct event *event, const struct buf *identity);
 
 /* Appends topic and msgpack map as they go over the local socket: "tools/<workspaceId>/" (kind_name, or "status") and
- * then the map with the JSON's fields. The map begins behind the first '/' that is followed by 0x80-0x8f or 0xde 0x00.
- * 0 or an enum buf_outcome. */
-MUST_CHECK int event_write_local(struct buf *out, const struct event *event);
+ * then the map with the JSON's fields, and as the last one `sequence`: the number, from 1, of what has been told on this
+ * socket. The map begins behind the first '/' that is followed by 0x80-0x8f or 0xde 0x00. 0 or an enum buf_outcome. */
+MUST_CHECK int event_write_local(struct buf *out, const struct event *event, uint64_t sequence);
 
 /* The same from JSON that another machine published: checked to be an object with the four first fields of the right
  * types (workspaceId may be absent or null, and is then ""), passed on with all its fields. 0, 1 when it is no event,
  * or 2 when it is too large. */
-MUST_CHECK int event_json_to_local(struct buf *out, unsigned type, const char *json, size_t size);
+MUST_CHECK int event_json_to_local(struct buf *out, unsigned type, const char *json, size_t size, uint64_t sequence);
 
-/* What a subscriber does: splits topic and map. 0 with a new reference and the type, or 1 when it is no event. */
+/* What a subscriber does: splits topic and map. 0 with the type and where the map begins, which is not looked at; or 1
+ * when it is no event. */
+MUST_CHECK int event_split_local(const void *bytes, size_t size, unsigned *type, size_t *map);
+
+/* The same, with the map's fields as they are on Redis (a new reference). 0, or 1 when it is no event. */
 MUST_CHECK int event_read_local(const void *bytes, size_t size, unsigned *type, json_t **fields);
+
+/* What is no event but tells a subscriber that it is heard, and of which event `sequence` is: "beat//" and {"sequence"}. 0 or
+ * an enum buf_outcome. */
+MUST_CHECK int event_write_beat(struct buf *out, uint64_t sequence);
+bool event_is_beat(const void *bytes, size_t size);
+
+/* The number of a message: true and *sequence. */
+MUST_CHECK bool event_sequence(const void *bytes, size_t size, uint64_t *sequence);
 
 #endif

@@ -196,6 +196,31 @@ static bool walk_value(struct walk *walk, unsigned depth)
     return false;
 }
 
+const void *pack_member(const void *bytes, size_t size, const char *key, size_t *member_size)
+{
+    struct walk walk = {.at = bytes, .left = size};
+    const uint8_t *member = NULL;
+    size_t count, length;
+
+    if (take_head(&walk, &count) != SHAPE_MAP)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (take_head(&walk, &length) != SHAPE_TEXT)
+            return NULL;
+        const uint8_t *name = walk.at;
+        if (!skip(&walk, length))
+            return NULL;
+        const uint8_t *value = walk.at;
+        if (!walk_value(&walk, 1))
+            return NULL;
+        if (length == strlen(key) && memcmp(name, key, length) == 0) {
+            member = value;
+            *member_size = (size_t)(walk.at - value);
+        }
+    }
+    return walk.left == 0 ? member : NULL;
+}
+
 /* --- reading --- */
 
 int pack_unpack(const void *bytes, size_t size, msgpack_unpacked *out)

@@ -19,4 +19,8 @@ MUST_CHECK int pack_write(struct buf *out, const json_t *value);
  * hold. It never allocates more than a small multiple of `size`, whatever the bytes announce. */
 MUST_CHECK json_t *pack_read(const void *bytes, size_t size);
 
+/* The bytes of the value that `key` has in the map that fills `size` bytes, as checked as pack_read would but for what a
+ * text may have in it; nothing is allocated. NULL when there is none, or no map. */
+MUST_CHECK const void *pack_member(const void *bytes, size_t size, const char *key, size_t *member_size);
+
 #endif

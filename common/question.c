@@ -10,6 +10,9 @@
 
 #include <stdbool.h>
 
+/* Small numbers are one byte in msgpack, and so is this. */
+enum { MSGPACK_TRUE = 0xc3 };
+
 const char *question_error_code(enum question_error error)
 {
     static const char *const codes[] = {"ok",
@@ -50,26 +53,42 @@ int question_write(struct buf *out, const char *cmd, json_t *args)
     return write_frame(out, json_pack("{s:i, s:s, s:o}", "v", QUESTION_VERSION, "cmd", cmd, "args", part));
 }
 
-int question_read_answer(const void *bytes, size_t size, json_t **data, json_t **code, json_t **message)
+/* Whether the frame has this member, and it is this one byte. */
+static bool has_byte(const void *bytes, size_t size, const char *key, unsigned char byte)
+{
+    size_t length = 0;
+    const unsigned char *value = pack_member(bytes, size, key, &length);
+
+    return value != NULL && length == 1 && value[0] == byte;
+}
+
+static int read_refusal(const void *bytes, size_t size, json_t **code, json_t **message)
 {
     json_t *frame = read_frame(bytes, size);
-    const json_t *ok = json_object_get(frame, "ok");
     const json_t *error = json_object_get(frame, "error");
-    json_t *got_data = json_object_get(frame, "data");
     json_t *got_code = json_object_get(error, "code");
     json_t *got_message = json_object_get(error, "message");
     int result = 2;
 
-    if (json_is_true(ok) && got_data != NULL) {
-        *data = json_incref(got_data);
-        result = 0;
-    } else if (json_is_false(ok) && json_is_string(got_code) && json_is_string(got_message)) {
+    if (json_is_false(json_object_get(frame, "ok")) && json_is_string(got_code) && json_is_string(got_message)) {
         *code = json_incref(got_code);
         *message = json_incref(got_message);
         result = 1;
     }
     json_decref(frame);
     return result;
+}
+
+/* An answer may be large, so what is data in it is pointed at, and read by who wants it. */
+int question_read_answer(const void *bytes, size_t size, const void **data, size_t *data_size, json_t **code,
+                         json_t **message)
+{
+    const void *found = pack_member(bytes, size, "data", data_size);
+
+    if (found == NULL || !has_byte(bytes, size, "v", QUESTION_VERSION) || !has_byte(bytes, size, "ok", MSGPACK_TRUE))
+        return read_refusal(bytes, size, code, message);
+    *data = found;
+    return 0;
 }
 
 int question_read(const void *bytes, size_t size, json_t **cmd, json_t **args)

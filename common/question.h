@@ -71,9 +71,10 @@ const char *question_error_code(enum question_error error);
 
 /* The asker's side. `args` is borrowed; NULL: none. 0 or an enum buf_outcome. */
 MUST_CHECK int question_write(struct buf *out, const char *cmd, json_t *args);
-/* The answer: 0 with *data (new reference); 1 with *code and *message (new references to text) when the broker said no;
- * 2 when it is no answer. */
-MUST_CHECK int question_read_answer(const void *bytes, size_t size, json_t **data, json_t **code, json_t **message);
+/* The answer: 0 with *data, the msgpack value among `bytes`; 1 with *code and *message (new references to text) when the
+ * broker said no; 2 when it is no answer. */
+MUST_CHECK int question_read_answer(const void *bytes, size_t size, const void **data, size_t *data_size, json_t **code,
+                                    json_t **message);
 
 /* The hub's side. 0 with new references, `args` being an object; or 1 when it is no question. `data` is borrowed. */
 MUST_CHECK int question_read(const void *bytes, size_t size, json_t **cmd, json_t **args);

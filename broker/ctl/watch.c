@@ -1,183 +1,173 @@
 /* SPDX-License-Identifier: MIT */
-/* `watch` is an ordinary local subscriber: a subscription to the events socket, a filter, and a line for each event,
- * flushed at once, since most often a program reads it. That it is subscribed, and that the broker went away or came
- * back, is told on standard error: the lines on standard output are events only. */
+/* `watch` is an ordinary local subscriber, by the library (broker/client): it chooses kind and workspace there, one server
+ * here, and writes a line for each event, flushed at once, since most often a program reads it. That it is subscribed,
+ * that it missed something, and that the broker went away or came back, is told on standard error: the lines on standard
+ * output are events only. INT and TERM are read from a descriptor beside the subscription's. */
 #include "broker/ctl/watch.h"
 
+#include "broker/client/mcp-broker.h"
 #include "broker/ctl/client.h"
 #include "broker/ctl/screen.h"
 #include "broker/ctl/view.h"
-#include "common/bus.h"
-#include "common/event.h"
-#include "common/paths.h"
+#include "common/pack.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/un.h>
-#include <uv.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
-enum { QUEUE = 10000, PATH_SIZE = sizeof((struct sockaddr_un *)0)->sun_path };
+static const struct {
+    const char *name;
+    enum mcp_broker_kind kind;
+} kinds[] = {
+    {"tools", MCP_BROKER_TOOLS},
+    {"prompts", MCP_BROKER_PROMPTS},
+    {"resources", MCP_BROKER_RESOURCES},
+    {"status", MCP_BROKER_STATUS},
+};
 
 struct watch {
     const struct options *options;
-    uv_loop_t loop;
-    uv_signal_t interrupt, terminate;
-    struct bus_sub *sub;
+    struct mcp_broker_subscription *subscription;
+    int signals;
     bool was_there;     /* the broker, at any time */
     unsigned long left; /* events until the end; ULONG_MAX: no end */
 };
 
-/* Makes the loop run out. Called once. */
-static void stop(struct watch *watch)
-{
-    bus_sub_close(watch->sub);
-    watch->sub = NULL;
-    uv_close((uv_handle_t *)&watch->interrupt, NULL);
-    uv_close((uv_handle_t *)&watch->terminate, NULL);
-}
-
 /* --- events --- */
 
-static const char *kind_of(unsigned type)
+static const char *kind_name_of(enum mcp_broker_kind kind)
 {
-    return type == EVENT_STATUS ? "status" : kind_name(type);
+    size_t i = 0;
+
+    while (i < ARRAY_LENGTH(kinds) - 1 && kinds[i].kind != kind)
+        i++;
+    return kinds[i].name;
 }
 
-static bool is_wanted(const struct watch *watch, unsigned type, const json_t *fields)
+static void print_event(const struct watch *watch, const struct mcp_broker_event *event)
 {
-    static const struct {
-        enum option_id option;
-        const char *field;
-    } filters[] = {{OPTION_WORKSPACE, "workspaceId"}, {OPTION_SERVER, "serverId"}};
-    const char *kind = watch->options->value[OPTION_KIND];
+    const char *kind = kind_name_of(event->kind);
+    json_t *fields = pack_read(event->data, event->size);
 
-    if (kind == NULL ? type == EVENT_STATUS : strcmp(kind, kind_of(type)) != 0)
-        return false;
-    for (size_t i = 0; i < ARRAY_LENGTH(filters); i++) {
-        const char *wanted = watch->options->value[filters[i].option];
-        const char *value = json_string_value(json_object_get(fields, filters[i].field));
-        if (wanted != NULL && (value == NULL || strcmp(wanted, value) != 0))
-            return false;
-    }
-    return true;
-}
-
-static void print_event(const struct watch *watch, unsigned type, json_t *fields)
-{
+    /* Which of the broker's events it is concerns the library. */
+    (void)json_object_del(fields, "sequence");
     if (!options_has(watch->options, OPTION_JSON))
-        view_event(stdout, kind_of(type), fields);
-    else if (json_object_set_new(fields, "kind", json_string(kind_of(type))) == 0)
+        view_event(stdout, kind, fields);
+    else if (json_object_set_new(fields, "kind", json_string(kind)) == 0)
         screen_json_line(fields);
+    json_decref(fields);
 }
 
-static void on_event(void *user, const void *bytes, size_t size)
+/* Whether there is to be more. */
+static bool take_event(struct watch *watch, const struct mcp_broker_event *event)
 {
-    struct watch *watch = user;
-    json_t *fields;
-    unsigned type;
+    const char *server = watch->options->value[OPTION_SERVER];
 
-    if (event_read_local(bytes, size, &type, &fields) != 0)
-        return;
-    bool wanted = is_wanted(watch, type, fields);
-    if (wanted)
-        print_event(watch, type, fields);
-    json_decref(fields);
-    if (!wanted)
-        return;
+    if (server != NULL && strcmp(server, event->server_id) != 0)
+        return true;
+    print_event(watch, event);
     if (watch->left != ULONG_MAX)
         watch->left--;
-    if (fflush(stdout) != 0 || watch->left == 0)
-        stop(watch);
+    return fflush(stdout) == 0 && watch->left > 0;
 }
 
-static void on_presence(void *user, bool present)
+static void tell_online(struct watch *watch)
 {
-    struct watch *watch = user;
-
-    if (!present)
-        fprintf(stderr, "mcp-brokerctl: the broker in %s is gone; waiting for it\n", watch->options->run_dir);
-    else if (watch->was_there)
+    if (watch->was_there)
         fprintf(stderr, "mcp-brokerctl: the broker is back; events in between are not told here\n");
     else
         fprintf(stderr, "mcp-brokerctl: watching\n");
     watch->was_there = true;
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+static bool take_one(struct watch *watch, const struct mcp_broker_event *event)
 {
-    (void)number;
-    stop(handle->data);
+    if (event->kind == MCP_BROKER_ONLINE)
+        tell_online(watch);
+    else if (event->kind == MCP_BROKER_OFFLINE)
+        fprintf(stderr, "mcp-brokerctl: the broker in %s is gone; waiting for it\n", watch->options->run_dir);
+    else if (event->kind == MCP_BROKER_MISSED)
+        fprintf(stderr, "mcp-brokerctl: missed up to %" PRIu64 " events: they came faster than they were taken\n",
+                event->missed);
+    else
+        return take_event(watch, event);
+    return true;
+}
+
+/* Whether there is to be more. */
+static bool take_all(struct watch *watch)
+{
+    struct mcp_broker_event *event;
+    bool more = true;
+
+    while (more && mcp_broker_receive(watch->subscription, 0, &event) == 0) {
+        more = take_one(watch, event);
+        mcp_broker_event_free(event);
+    }
+    return more;
 }
 
 /* --- setting up --- */
 
-/* The longest topic that all wanted events begin with. A kind comes before the workspace in it. */
-static void write_topic(const struct options *options, char *topic, size_t size)
+static void watch_loop(struct watch *watch)
 {
-    const char *kind = options->value[OPTION_KIND], *workspace = options->value[OPTION_WORKSPACE];
+    struct pollfd wait[] = {{.fd = mcp_broker_descriptor(watch->subscription), .events = POLLIN},
+                            {.fd = watch->signals, .events = POLLIN}};
 
-    if (kind == NULL)
-        snprintf(topic, size, "%s", "");
-    else if (workspace == NULL)
-        snprintf(topic, size, "%s/", kind);
-    else
-        snprintf(topic, size, "%s/%s/", kind, workspace);
+    while (take_all(watch) && (poll(wait, ARRAY_LENGTH(wait), -1) >= 0 || errno == EINTR) && wait[1].revents == 0)
+        continue;
 }
 
-static int open_bus(struct watch *watch)
+/* Sets `signals` to a descriptor for INT and TERM; without one they do as usual. */
+static void open_signals(struct watch *watch)
 {
-    char events[PATH_SIZE], topic[ROW_SCOPE_SIZE + 16];
-    const struct bus_sub_options options = {.path = events,
-                                            .end = BUS_DIAL,
-                                            .topic = topic,
-                                            .max = EVENT_BYTES_MAX,
-                                            .queue = QUEUE,
-                                            .on_presence = on_presence};
+    sigset_t set;
 
-    write_topic(watch->options, topic, sizeof topic);
-    int fault = paths_join(events, sizeof events, watch->options->run_dir, PATHS_EVENTS);
-    return fault != 0 ? fault : bus_sub_open(&watch->loop, &options, on_event, watch, &watch->sub);
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    watch->signals = signalfd(-1, &set, SFD_CLOEXEC);
+    if (watch->signals >= 0)
+        sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-/* The loop's own handles can't fail to start but for signals, whose handlers then are the usual ones. */
-static void start_handles(struct watch *watch)
+static enum exit_code run(struct watch *watch, unsigned kind)
 {
-    uv_signal_init(&watch->loop, &watch->interrupt);
-    uv_signal_init(&watch->loop, &watch->terminate);
-    watch->interrupt.data = watch->terminate.data = watch;
-    uv_signal_start(&watch->interrupt, on_signal, SIGINT);
-    uv_signal_start(&watch->terminate, on_signal, SIGTERM);
-}
+    const struct mcp_broker_filter filter = {.kinds = kind, .workspace = watch->options->value[OPTION_WORKSPACE]};
 
-static enum exit_code watch_loop(struct watch *watch)
-{
-    enum exit_code code = EXIT_CODE_DONE;
-
-    if (uv_loop_init(&watch->loop) != 0)
-        return client_no_memory();
-    start_handles(watch);
-    int fault = open_bus(watch);
+    int fault = mcp_broker_subscribe(watch->options->run_dir, &filter, &watch->subscription);
     if (fault != 0) {
         fprintf(stderr, "mcp-brokerctl: events can't be subscribed to: %s\n", strerror(-fault));
-        code = EXIT_CODE_REFUSED;
-        stop(watch);
+        return EXIT_CODE_REFUSED;
     }
-    uv_run(&watch->loop, UV_RUN_DEFAULT);
-    (void)uv_loop_close(&watch->loop);
-    return code;
+    open_signals(watch);
+    watch_loop(watch);
+    mcp_broker_unsubscribe(watch->subscription);
+    if (watch->signals >= 0)
+        close(watch->signals);
+    return EXIT_CODE_DONE;
 }
 
-static bool check_options(const struct options *options, unsigned long *left)
+static bool check_options(const struct options *options, unsigned *kind, unsigned long *left)
 {
-    const char *kind = options->value[OPTION_KIND];
-    enum kind known;
+    const char *name = options->value[OPTION_KIND];
+    size_t i = 0;
     long count;
 
-    if (kind != NULL && strcmp(kind, "status") != 0 && !kind_from_name(kind, &known)) {
+    *kind = 0;
+    while (name != NULL && i < ARRAY_LENGTH(kinds) && strcmp(name, kinds[i].name) != 0)
+        i++;
+    if (i == ARRAY_LENGTH(kinds)) {
         fprintf(stderr, "mcp-brokerctl: --kind must be tools, prompts, resources or status\n");
         return false;
     }
+    if (name != NULL)
+        *kind = kinds[i].kind;
     *left = ULONG_MAX;
     if (!options_has(options, OPTION_COUNT_EVENTS))
         return true;
@@ -190,14 +180,14 @@ static bool check_options(const struct options *options, unsigned long *left)
 enum exit_code watch_run(const struct options *options)
 {
     struct watch watch = {.options = options};
+    unsigned kind;
     json_t *data;
 
-    if (!check_options(options, &watch.left))
+    if (!check_options(options, &kind, &watch.left))
         return EXIT_CODE_USAGE;
     enum exit_code code = client_ask(options->run_dir, "ping", NULL, CLIENT_TIMEOUT_MS, &data);
     if (code != EXIT_CODE_DONE)
         return code;
     json_decref(data);
-
-    return watch_loop(&watch);
+    return run(&watch, kind);
 }

@@ -4,15 +4,15 @@
 #define HUB_FANOUT_H
 
 #include "common/compiler.h"
-
 #include "common/config.h"
 
 #include <stddef.h>
+#include <uv.h>
 
 struct fanout;
 
 /* 0 or a negative errno, which has been logged. */
-MUST_CHECK int fanout_open(const struct config *config, struct fanout **out);
+MUST_CHECK int fanout_open(uv_loop_t *loop, const struct config *config, struct fanout **out);
 
 /* Subscribers that were turned away: there were too many. */
 uint64_t fanout_refused(const struct fanout *fanout);
@@ -20,6 +20,9 @@ uint64_t fanout_refused(const struct fanout *fanout);
 /* Sends topic and map as event_write_local made them. A subscriber that does not keep up misses it: that is nng's way,
  * and it slows nobody else down. */
 void fanout_send(struct fanout *fanout, const void *bytes, size_t size);
+
+/* To be called once a second: tells subscribers how much there was to hear. */
+void fanout_tick(struct fanout *fanout);
 
 /* NULL does nothing. */
 void fanout_close(struct fanout *fanout);

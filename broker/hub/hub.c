@@ -200,6 +200,7 @@ static void on_second(void *user)
     keep_http_open(hub);
     bells_check_tails(hub->bells);
     relay_tick(hub->relay);
+    fanout_tick(hub->fanout);
     levels_tick(hub->levels);
     assign_check_gone(watchlist_assign(hub->watchlist));
     uint64_t refused = diag_refused(hub->diag) + fanout_refused(hub->fanout);
@@ -366,7 +367,7 @@ int hub_open(uv_loop_t *loop, const struct hub_options *options, struct hub **ou
     if (result == 0)
         result = load_servers(hub);
     if (result == 0)
-        result = fanout_open(options->config, &hub->fanout);
+        result = fanout_open(hub->loop, options->config, &hub->fanout);
     if (result == 0)
         result = open_redis(hub);
     if (result == 0)

@@ -61,7 +61,8 @@ struct relay {
     size_t free_count;
     size_t bytes_under_way;
     struct buf json, local;
-    uv_idle_t *slices; /* freed by its close callback */
+    uint64_t local_count; /* told to local subscribers: the number of the last event */
+    uv_idle_t *slices;    /* freed by its close callback */
     bool sweeping;
     bool sweeping_all;
     uint32_t next_word;
@@ -178,19 +179,25 @@ static int describe(const struct relay *relay, uint32_t row, enum kind kind, str
     return 0;
 }
 
+/* Sends what is in relay->local. */
+static void tell_locally(struct relay *relay)
+{
+    relay->local_count++;
+    relay->options.sinks.fan_out(relay->options.sinks.user, relay->local.bytes, relay->local.size);
+}
+
 static void fan_out(struct relay *relay, const struct event *event)
 {
-    const struct relay_sinks *sinks = &relay->options.sinks;
     struct event plain = *event;
     buf_clear(&relay->local);
-    int result = event_write_local(&relay->local, event);
+    int result = event_write_local(&relay->local, event, relay->local_count + 1);
     if (result == BUF_FULL && event->diff) {
         plain.diff = NULL;
         buf_clear(&relay->local);
-        result = event_write_local(&relay->local, &plain);
+        result = event_write_local(&relay->local, &plain, relay->local_count + 1);
     }
     if (result == 0)
-        sinks->fan_out(sinks->user, relay->local.bytes, relay->local.size);
+        tell_locally(relay);
     else
         log_error("event.local", LOG_TEXT("server", event->server_id), LOG_I64("outcome", result));
 }
@@ -380,16 +387,15 @@ void relay_answered(struct relay *relay, uint32_t number, enum relay_answer answ
 
 void relay_foreign(struct relay *relay, unsigned type, const void *payload, size_t size)
 {
-    const struct relay_sinks *sinks = &relay->options.sinks;
     if (echo_take(relay->echo, type, payload, size))
         return;
     buf_clear(&relay->local);
-    if (event_json_to_local(&relay->local, type, payload, size) != 0) {
+    if (event_json_to_local(&relay->local, type, payload, size, relay->local_count + 1) != 0) {
         count(relay, COUNTER_FOREIGN_REJECTED);
         return;
     }
     count(relay, COUNTER_RELAYED);
-    sinks->fan_out(sinks->user, relay->local.bytes, relay->local.size);
+    tell_locally(relay);
 }
 
 /* --- sweeps --- */

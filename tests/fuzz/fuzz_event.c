@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_SIZE = 64 };
+enum { TEXT_SIZE = 64, SEQUENCE = 77 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -30,7 +30,9 @@ static json_t *read_ours(const struct buf *message, unsigned type)
 {
     unsigned found;
     json_t *fields;
-    if (event_read_local(message->bytes, message->size, &found, &fields) != 0 || found != type)
+    uint64_t sequence;
+    if (event_read_local(message->bytes, message->size, &found, &fields) != 0 || found != type ||
+        !event_sequence(message->bytes, message->size, &sequence) || sequence != SEQUENCE)
         abort();
     return fields;
 }
@@ -39,13 +41,14 @@ static void pass_on(unsigned type, const char *json, size_t size)
 {
     struct buf message;
     buf_init(&message, EVENT_BYTES_MAX);
-    if (event_json_to_local(&message, type, json, size) == 0) {
+    if (event_json_to_local(&message, type, json, size, SEQUENCE) == 0) {
         json_t *published = json_loadb(json, size, 0, NULL);
         json_t *fields = read_ours(&message, type);
         const json_t *workspace = json_object_get(published, "workspaceId");
         if ((workspace == NULL || json_is_null(workspace)) &&
             json_object_set_new(published, "workspaceId", json_string("")) != 0)
             abort();
+        (void)json_object_del(published, "sequence");
         if (!json_equal(published, fields))
             abort();
         json_decref(published);
@@ -82,7 +85,7 @@ static void write_texts(unsigned type, const uint8_t *at, size_t left)
 
     buf_init(&json, EVENT_BYTES_MAX);
     buf_init(&message, EVENT_BYTES_MAX);
-    if (event_write_json(&json, &event, NULL) != 0 || event_write_local(&message, &event) != 0)
+    if (event_write_json(&json, &event, NULL) != 0 || event_write_local(&message, &event, SEQUENCE) != 0)
         abort();
     json_t *published = json_loadb((const char *)json.bytes, json.size, JSON_REJECT_DUPLICATES, NULL);
     json_t *fields = read_ours(&message, type);

@@ -7,6 +7,7 @@
 
 #include "common/bus.h"
 #include "common/log.h"
+#include "common/pack.h"
 #include "common/question.h"
 #include "frame.h"
 #include "run_dir.h"
@@ -14,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CAPACITY = 64 };
+enum { CAPACITY = 64, WALK = 10 /* turns of the loop that a walk over them takes at most */ };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
@@ -61,10 +62,14 @@ int bus_question_peer(const struct bus_question *question, struct bus_peer *peer
 
 void bus_question_answer(struct bus_question *question, const void *bytes, size_t size)
 {
-    json_t *data = NULL, *code = NULL, *message = NULL;
-    if (size > QUESTION_ANSWER_MAX || question_read_answer(bytes, size, &data, &code, &message) > 1)
+    json_t *code = NULL, *message = NULL;
+    const void *data;
+    size_t data_size;
+    int result = question_read_answer(bytes, size, &data, &data_size, &code, &message);
+    json_t *value = result == 0 ? pack_read(data, data_size) : NULL;
+    if (size > QUESTION_ANSWER_MAX || result > 1 || (result == 0 && value == NULL))
         abort();
-    json_decref(data);
+    json_decref(value);
     json_decref(code);
     json_decref(message);
     question->answers++;
@@ -186,6 +191,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (diag_open(&loop, &options, &diag) != 0)
         abort();
     bus.on_question(bus.user, &question, message.bytes, message.size);
+    for (unsigned i = 0; i < WALK && question.answers == 0; i++)
+        uv_run(&loop, UV_RUN_NOWAIT);
     diag_stop(diag);
     if (question.answers != 1)
         abort();

@@ -1,26 +1,12 @@
 // `cmake --install` into a folder: everything is where it belongs, and what is there runs.
 import assert from 'node:assert/strict';
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import test from 'node:test';
-import { bin, newSite } from './lib/broker.mjs';
+import { cached, install } from './lib/install.mjs';
 import { run, start } from './lib/process.mjs';
 import { until } from './lib/wait.mjs';
-
-const build = resolve(bin, '..');
-const cached = (name) => readFileSync(join(build, 'CMakeCache.txt'), 'utf8').match(new RegExp(`^${name}:\\w+=(.*)$`, 'm'))[1];
-
-async function install(t) {
-  const site = await newSite(t);
-  const root = join(site.folder, 'root');
-  const again = async () => {
-    const { code, stdout, stderr } = await run('cmake', ['--install', build], { env: { ...process.env, DESTDIR: root } });
-    assert.equal(code, 0, stdout + stderr);
-  };
-  await again();
-  return { ...site, root, again, at: (path) => join(root, cached('CMAKE_INSTALL_PREFIX'), path) };
-}
 
 test('the installed tree is complete', async (t) => {
   const { at } = await install(t);

@@ -55,7 +55,7 @@ static void assert_json(const struct event *event, const char *expected)
     json_t *parsed = json_loads(expected, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(parsed);
     buf_clear(&out);
-    assert_int_equal(event_write_local(&out, event), 0);
+    assert_int_equal(event_write_local(&out, event, 1), 0);
     unsigned type;
     json_t *fields;
     assert_int_equal(event_read_local(out.bytes, out.size, &type, &fields), 0);
@@ -129,7 +129,7 @@ static void test_full(void **state)
         buf_init(&small, max);
         assert_int_equal(event_write_json(&small, &event, NULL), BUF_FULL);
         buf_fini(&small);
-        assert_int_equal(event_write_local(&small, &event), BUF_FULL);
+        assert_int_equal(event_write_local(&small, &event, 1), BUF_FULL);
         buf_fini(&small);
     }
 }
@@ -147,7 +147,7 @@ static void test_topic(void **state)
             event.type = type;
             event.workspace_id = workspaces[i];
             buf_clear(&out);
-            assert_int_equal(event_write_local(&out, &event), 0);
+            assert_int_equal(event_write_local(&out, &event, 1), 0);
             char topic[64];
             snprintf(topic, sizeof(topic), "%s%s/", prefixes[type], workspaces[i]);
             assert_memory_equal(out.bytes, topic, strlen(topic));
@@ -164,7 +164,7 @@ static void test_topic(void **state)
 static void assert_foreign(const char *json, const char *topic, const char *expected)
 {
     buf_clear(&out);
-    assert_int_equal(event_json_to_local(&out, KIND_TOOLS, json, strlen(json)), 0);
+    assert_int_equal(event_json_to_local(&out, KIND_TOOLS, json, strlen(json), 1), 0);
     assert_memory_equal(out.bytes, topic, strlen(topic));
     unsigned type;
     json_t *fields;
@@ -203,7 +203,7 @@ static void test_foreign_many_fields(void **state)
     json_object_set_new(event, "one more", json_true());
     text = json_dumps(event, JSON_COMPACT);
     buf_clear(&out);
-    assert_int_equal(event_json_to_local(&out, KIND_TOOLS, text, strlen(text)), 2);
+    assert_int_equal(event_json_to_local(&out, KIND_TOOLS, text, strlen(text), 1), 2);
     free(text);
     json_decref(event);
 }
@@ -233,13 +233,13 @@ static void test_foreign_refused(void **state)
     };
     for (size_t i = 0; i < ARRAY_LENGTH(refused); i++) {
         buf_clear(&out);
-        if (event_json_to_local(&out, KIND_TOOLS, refused[i], strlen(refused[i])) != 1)
+        if (event_json_to_local(&out, KIND_TOOLS, refused[i], strlen(refused[i]), 1) != 1)
             fail_msg("taken: %s", refused[i]);
     }
     char long_id[1024];
     int length = snprintf(long_id, sizeof(long_id),
                           "{\"serverId\":\"%0513d\",\"serverName\":\"n\",\"workspaceId\":\"w\",\"timestamp\":5}", 0);
-    assert_int_equal(event_json_to_local(&out, KIND_TOOLS, long_id, (size_t)length), 1);
+    assert_int_equal(event_json_to_local(&out, KIND_TOOLS, long_id, (size_t)length, 1), 1);
 }
 
 static void test_foreign_too_large(void **state)
@@ -247,13 +247,13 @@ static void test_foreign_too_large(void **state)
     (void)state;
     char *spaces = malloc(EVENT_BYTES_MAX + 1);
     memset(spaces, ' ', EVENT_BYTES_MAX + 1);
-    assert_int_equal(event_json_to_local(&out, KIND_TOOLS, spaces, EVENT_BYTES_MAX + 1), 2);
-    assert_int_equal(event_json_to_local(&out, KIND_TOOLS, spaces, EVENT_BYTES_MAX), 1);
+    assert_int_equal(event_json_to_local(&out, KIND_TOOLS, spaces, EVENT_BYTES_MAX + 1, 1), 2);
+    assert_int_equal(event_json_to_local(&out, KIND_TOOLS, spaces, EVENT_BYTES_MAX, 1), 1);
     free(spaces);
     const char *json = "{\"serverId\":\"s\",\"serverName\":\"n\",\"workspaceId\":\"w\",\"timestamp\":5}";
     struct buf small;
     buf_init(&small, 20);
-    assert_int_equal(event_json_to_local(&small, KIND_TOOLS, json, strlen(json)), 2);
+    assert_int_equal(event_json_to_local(&small, KIND_TOOLS, json, strlen(json), 1), 2);
     buf_fini(&small);
 }
 
