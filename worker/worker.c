@@ -304,7 +304,8 @@ int worker_create(uv_loop_t *loop, int slot, uint64_t start_count, struct config
     result = oauth_create(loop, worker->http, &worker->oauth);
     if (result)
         goto destroy_http;
-    result = publish_open(worker->config.run_dir, worker->table, slot, start_count, &worker->publish);
+    result = publish_open(worker->config.run_dir, (int)worker->config.bell_queue, worker->table, slot, start_count,
+                          &worker->publish);
     if (result)
         goto destroy_oauth;
     result = create_env(worker);

@@ -19,7 +19,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-enum { QUEUE = 8192, MODE = 0600 };
+enum { MODE = 0600 };
 
 struct ear {
     uint64_t heard;  /* last sequence; 0: none yet */
@@ -94,8 +94,8 @@ static bool note_processes(struct bells *bells)
     return any;
 }
 
-int bells_open(uv_loop_t *loop, const char *run_dir, struct table *table, const struct bells_handlers *handlers,
-               void *user, struct bells **out)
+int bells_open(uv_loop_t *loop, const char *run_dir, size_t queue, struct table *table,
+               const struct bells_handlers *handlers, void *user, struct bells **out)
 {
     char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
     int slots = table_slot_count(table);
@@ -108,7 +108,7 @@ int bells_open(uv_loop_t *loop, const char *run_dir, struct table *table, const 
         bells->slot_count = slots;
         note_processes(bells);
         const struct bus_sub_options options = {
-            .path = path, .end = BUS_LISTEN, .mode = MODE, .topic = "", .max = BELL_BYTES_MAX, .queue = QUEUE};
+            .path = path, .end = BUS_LISTEN, .mode = MODE, .topic = "", .max = BELL_BYTES_MAX, .queue = queue};
         result = bus_sub_open(loop, &options, on_message, bells, &bells->sub);
     }
     if (result != 0) {

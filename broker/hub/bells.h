@@ -21,8 +21,8 @@ struct bells_handlers {
 
 struct bells;
 
-/* 0 or a negative errno, which has been logged. */
-MUST_CHECK int bells_open(uv_loop_t *loop, const char *run_dir, struct table *table,
+/* `queue`: bells that are kept while the loop is busy. 0 or a negative errno, which has been logged. */
+MUST_CHECK int bells_open(uv_loop_t *loop, const char *run_dir, size_t queue, struct table *table,
                           const struct bells_handlers *handlers, void *user, struct bells **out);
 
 /* To be called once a second: notices bells lost at the tail, with none after them, and successors. */

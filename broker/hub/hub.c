@@ -312,7 +312,7 @@ static int open_sockets(struct hub *hub)
     };
     int result = diag_open(hub->loop, &diag, &hub->diag);
     if (result == 0)
-        result = bells_open(hub->loop, run_dir, hub->table, &bells, hub, &hub->bells);
+        result = bells_open(hub->loop, run_dir, hub->options.config->bell_queue, hub->table, &bells, hub, &hub->bells);
     if (result == 0)
         result = assignments_open(hub->loop, &assignments, &hub->assignments);
     if (result == 0)

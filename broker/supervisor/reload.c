@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a reload does to the settings: all of the new ones or none. Directories, the table's capacity, the servers file's
- * place, the address of --http, the bounds of the local sockets and what concerns Redis are fixed for the life of a broker, since
+ * place, the address of --http, the bounds of the sockets and what concerns Redis are fixed for the life of a broker, since
  * sockets, lock, table and connections are open under them; a reload that would change one says so and goes on with the
  * rest, because the file may well have other changes that an operator waits for. */
 #include "broker/supervisor/reload.h"
@@ -48,6 +48,7 @@ static void keep_fixed(struct config *now, struct config *new)
     keep_number(now->stream_maxlen, &new->stream_maxlen, "--stream-maxlen");
     keep_text(&now->http, &new->http, "--http");
     keep_text(&now->http_token_file, &new->http_token_file, "--http-token-file");
+    keep_number(now->bell_queue, &new->bell_queue, "--bell-queue");
     keep_number(now->capacity, &new->capacity, "--capacity");
     keep_number(now->max_question, &new->max_question, "--max-question");
     keep_number(now->max_clients, &new->max_clients, "--max-clients");

@@ -233,6 +233,36 @@ describe('failures', { concurrency: 3 }, () => {
     assert.equal(new Set(ids).size, ids.length);
   });
 
+  test('bells that are dropped between worker and hub are counted, shown, and made up for', async (t) => {
+    const redis = await startRedis(t);
+    const fleet = await startFleet(t, 50);
+    const broker = await startBroker(t, {
+      servers: fleet.definitions, args: ['--workers', '1', '--redis', redis.url, '--stream', 'feed', '--coalesce', '0', '--bell-queue', '1', '--log-level', 'info'],
+    });
+    await broker.untilAll('listening', 50);
+    const { hub } = processesOf(broker);
+    const worker = async () => (await broker.ask('workers')).workers[0].counters;
+    const before = (await worker()).changes;
+    process.kill(hub, 'SIGSTOP'); // it hears nothing, and the sockets fill
+    for (let i = 0; i < 200; i++) {
+      for (const server of fleet) server.change();
+      await pause(5);
+    }
+    process.kill(hub, 'SIGCONT');
+    const untold = async () => {
+      const last = new Map((await redis.entries('feed')).map(({ event }) => [event.serverId, event.timestamp]));
+      return fleet.filter((server) => !(last.get(server.id) >= server.changedAt)).map((server) => server.id);
+    };
+    await until('every last change to be told', async () => {
+      const ids = await untold();
+      return ids.length === 0 || Promise.reject(new Error(ids.join(' ')));
+    });
+    const { events } = await broker.ask('status');
+    assert.ok((await worker()).changes > before);
+    assert.ok(events.bellGaps > 0, JSON.stringify(events));
+    assert.match((await broker.ctl(['status'])).stdout, /gap/);
+  });
+
   test('the memory of the hub does not grow with an outage of Redis', async (t) => {
     const redis = await startRedis(t);
     const fleet = await startFleet(t, 50);

@@ -61,7 +61,7 @@ static int open_scene(void **state)
     uv_timer_init(&scene->loop, &scene->limit);
     uv_timer_start(&scene->limit, on_limit, PATIENCE_MS, 0);
     *state = scene;
-    return bells_open(&scene->loop, scene->fixture->dir, scene->fixture->table, &handlers, scene, &scene->bells) ||
+    return bells_open(&scene->loop, scene->fixture->dir, 64, scene->fixture->table, &handlers, scene, &scene->bells) ||
            paths_join(path, sizeof(path), scene->fixture->dir, PATHS_BELLS) ||
            bus_pub_open(&(struct bus_pub_options){.path = path, .end = BUS_DIAL, .queue = 16}, &scene->worker);
 }

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEND_QUEUE = 8192, PATH_SIZE = 108 };
+enum { PATH_SIZE = 108 };
 
 struct publish {
     struct table *table;
@@ -30,7 +30,8 @@ struct publish {
     json_t *diffs[BELL_ITEMS_MAX]; /* the references behind items[i].diff */
 };
 
-int publish_open(const char *run_dir, struct table *table, int slot, uint64_t start_count, struct publish **out)
+int publish_open(const char *run_dir, int queue, struct table *table, int slot, uint64_t start_count,
+                 struct publish **out)
 {
     char path[PATH_SIZE];
     int result = paths_join(path, sizeof(path), run_dir, PATHS_BELLS);
@@ -43,7 +44,8 @@ int publish_open(const char *run_dir, struct table *table, int slot, uint64_t st
     publish->slot = slot;
     publish->start_count = start_count;
     buf_init(&publish->message, BELL_BYTES_MAX);
-    result = bus_pub_open(&(struct bus_pub_options){.path = path, .end = BUS_DIAL, .queue = SEND_QUEUE}, &publish->bus);
+    const struct bus_pub_options options = {.path = path, .end = BUS_DIAL, .queue = (size_t)queue};
+    result = bus_pub_open(&options, &publish->bus);
     if (result) {
         free(publish);
         return result;

@@ -12,8 +12,9 @@
 
 struct publish;
 
-/* Opens the way to the hub, which need not be there yet. `table` lives longer. 0 or a negative errno. */
-MUST_CHECK int publish_open(const char *run_dir, struct table *table, int slot, uint64_t start_count,
+/* Opens the way to the hub, which need not be there yet; `queue` messages are kept on it. `table` lives longer. 0 or a
+ * negative errno. */
+MUST_CHECK int publish_open(const char *run_dir, int queue, struct table *table, int slot, uint64_t start_count,
                             struct publish **out);
 
 /* Notes a change of the row: `type` is an enum kind or EVENT_STATUS; `diff` (referenced) may be NULL. */
