@@ -172,6 +172,30 @@ json_t *row_view(const struct table *table, uint32_t row, bool detail)
     return view_end(&view);
 }
 
+json_t *states_view(const struct table *table, uint64_t *total, uint64_t *unpublished)
+{
+    uint64_t counts[STATE_COUNT] = {0};
+    *total = *unpublished = 0;
+    for (uint32_t row = 0; row < table_capacity(table); row++) {
+        if (!table_row_is_listed(table, row)) {
+            continue;
+        }
+        unsigned state = table_row_state(table, row);
+        ++*total;
+        counts[state < STATE_COUNT ? state : STATE_NONE]++;
+        for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+            *unpublished += table_generation(table, row, kind) > table_published(table, row, kind) ? 1 : 0;
+        }
+    }
+    struct view view = view_begin();
+    for (unsigned state = STATE_NONE + 1; state < STATE_COUNT; state++) {
+        if (counts[state] > 0) {
+            put(&view, state_name(state), number(counts[state]));
+        }
+    }
+    return view_end(&view);
+}
+
 json_t *slot_view(const struct table *table, int slot)
 {
     struct slot value;

@@ -18,6 +18,10 @@
  * stateSince, and `history`: [{"at","from","to"}], latest first. */
 json_t *row_view(const struct table *table, uint32_t row, bool detail);
 
+/* {"listening": 12, …}: the states that some server is in. *total is all servers, *unpublished the lists whose last change
+ * is not published yet. */
+json_t *states_view(const struct table *table, uint64_t *total, uint64_t *unpublished);
+
 /* {"worker": slot or "hub", "pid", "starts", "startedAt", "heartbeat", "loopLagUs", "connections", "counters": {…}};
  * `pid` is null for one that stopped in order. NULL for a slot never used, or no memory. */
 json_t *slot_view(const struct table *table, int slot);

@@ -125,6 +125,9 @@ uint64_t table_created_ms(const struct table *table);
 /* Copies a whole row, its texts mended: 0, TABLE_NO_ROW, or TABLE_BUSY after a bounded number of tries. */
 MUST_CHECK int table_row_read(const struct table *table, uint32_t row, struct row *out);
 
+/* The row's state alone: one word, so it is whole also while the row is being written. STATE_NONE: in no use. */
+unsigned table_row_state(const struct table *table, uint32_t row);
+
 /* Sees to it that the row has memory. The file is sparse: on a full tmpfs, touching a row without memory would end the
  * process, and even reading one costs a page. So a row that was never reserved reads as an empty one, untouched, and the
  * hub reserves a row before the first write to it. 0, or a negative errno (-ENOSPC). */

@@ -133,6 +133,19 @@ int table_row_read(const struct table *table, uint32_t row, struct row *out)
     return TABLE_BUSY;
 }
 
+unsigned table_row_state(const struct table *table, uint32_t row)
+{
+    enum { OFFSET = offsetof(struct row, state) };
+    const struct layout_row *from = row_to_read(table, row);
+    uint8_t bytes[sizeof(uint64_t)];
+    if (from == NULL) {
+        return STATE_NONE;
+    }
+    uint64_t word = atomic_load_explicit(&from->payload[OFFSET / sizeof(word)], memory_order_acquire);
+    memcpy(bytes, &word, sizeof(bytes));
+    return bytes[OFFSET % sizeof(word)];
+}
+
 int table_row_reserve(struct table *table, uint32_t row)
 {
     assert(row < table->capacity);

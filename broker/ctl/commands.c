@@ -7,6 +7,7 @@
 #include "broker/ctl/connect.h"
 #include "broker/ctl/probe.h"
 #include "broker/ctl/states.h"
+#include "broker/ctl/top.h"
 #include "broker/ctl/watch.h"
 
 #include <assert.h>
@@ -48,6 +49,8 @@ static const struct command {
     {"touch", "ID", "somebody wants it: its idle time starts again", ask_server, 0, 1, 1},
     {"watch", "[--workspace W] [--server ID] [--kind K] [--count N]", "events as they come, one a line", watch_run,
      TAKES(WORKSPACE) | TAKES(SERVER) | TAKES(KIND) | TAKES(COUNT_EVENTS), 0, 0},
+    {"top", "[--interval DUR]", "a live screen: workers, rates, servers; h tells the keys", top_run, TAKES(INTERVAL), 0,
+     0},
     {"probe", "URL | - [--header K:V … --type --timeout --events] [--wait DUR] [--lists] [--call TOOL[=JSON]]",
      "look at a server as a worker would, without a broker; - reads a JSON object with the keys of the servers file",
      probe_run,

@@ -45,6 +45,7 @@ static const struct {
     [OPTION_SERVER] = {"server", "ID", "only events of this server"},
     [OPTION_KIND] = {"kind", "K", "only tools, prompts, resources or status"},
     [OPTION_COUNT_EVENTS] = {"count", "N", "end after N events"},
+    [OPTION_INTERVAL] = {"interval", "DUR", "time between two refreshes of `top` (1s)"},
 };
 
 bool options_has(const struct options *options, enum option_id id)

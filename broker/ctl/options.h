@@ -36,6 +36,7 @@ enum option_id {
     OPTION_SERVER,
     OPTION_KIND,
     OPTION_COUNT_EVENTS,
+    OPTION_INTERVAL,
     OPTION_COUNT
 };
 

@@ -3,6 +3,7 @@
  * line for each thing that is known, none for what is not. No text of the server reaches the terminal unfiltered. */
 #include "broker/ctl/probe_view.h"
 
+#include "broker/ctl/field.h"
 #include "broker/ctl/format.h"
 #include "common/compiler.h"
 #include "common/duration.h"
@@ -13,13 +14,6 @@
 #include <string.h>
 
 enum { LABEL_WIDTH = 14 };
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text != NULL ? text : "";
-}
 
 static void write_label(FILE *out, const char *label)
 {
@@ -47,7 +41,7 @@ static const char *reached(const json_t *report)
 {
     bool reachable = json_is_true(json_object_get(report, "reachable"));
 
-    if (strcmp(text_of(report, "transport"), transport_name(TRANSPORT_STDIO)) == 0)
+    if (strcmp(field_text(report, "transport"), transport_name(TRANSPORT_STDIO)) == 0)
         return reachable ? "answers" : "has said nothing";
     return reachable ? "reachable" : "not reachable";
 }
@@ -56,39 +50,39 @@ static void write_tls(FILE *out, const json_t *report)
 {
     static const char *const agreed[] = {"tlsVersion", "tlsCipher"};
 
-    if (text_of(report, "tls")[0] == '\0')
+    if (field_text(report, "tls")[0] == '\0')
         return;
     fputs(", TLS ", out);
-    format_text(out, text_of(report, "tls"));
+    format_text(out, field_text(report, "tls"));
     for (size_t i = 0; i < ARRAY_LENGTH(agreed); i++) {
-        if (text_of(report, agreed[i])[0] == '\0')
+        if (field_text(report, agreed[i])[0] == '\0')
             continue;
         fputs(i == 0 ? ": " : " with ", out);
-        format_text(out, text_of(report, agreed[i]));
+        format_text(out, field_text(report, agreed[i]));
     }
 }
 
 static void write_server(FILE *out, const json_t *report)
 {
-    const char *version = text_of(report, "protocolVersion");
+    const char *version = field_text(report, "protocolVersion");
 
     write_label(out, "server");
-    format_text(out, text_of(report, "origin"));
+    format_text(out, field_text(report, "origin"));
     fprintf(out, ", %s", reached(report));
-    if (text_of(report, "http")[0] != '\0') {
+    if (field_text(report, "http")[0] != '\0') {
         fputs(", ", out);
-        format_text(out, text_of(report, "http"));
+        format_text(out, field_text(report, "http"));
     }
     write_tls(out, report);
     fputc('\n', out);
     if (version[0] == '\0')
         return;
     write_label(out, "era");
-    format_text(out, text_of(report, "era"));
+    format_text(out, field_text(report, "era"));
     fputs(", revision ", out);
     format_text(out, version);
     fputc('\n', out);
-    write_line(out, "name", text_of(report, "serverInfo"));
+    write_line(out, "name", field_text(report, "serverInfo"));
 }
 
 static void write_capabilities(FILE *out, const json_t *report)
@@ -119,11 +113,11 @@ static void write_list(FILE *out, const json_t *report, enum kind kind)
         return;
     write_label(out, kind_name(kind));
     fprintf(out, "%" JSON_INTEGER_FORMAT ", hash ", json_integer_value(count));
-    format_text(out, text_of(report, hashes[kind]));
+    format_text(out, field_text(report, hashes[kind]));
     fputc('\n', out);
     json_t *items = json_object_get(report, kind_name(kind));
     for (size_t i = 0; i < json_array_size(items); i++)
-        write_line(out, "", text_of(json_array_get(items, i), kind == KIND_RESOURCES ? "uri" : "name"));
+        write_line(out, "", field_text(json_array_get(items, i), kind == KIND_RESOURCES ? "uri" : "name"));
 }
 
 static void write_call(FILE *out, const json_t *report)
@@ -133,9 +127,11 @@ static void write_call(FILE *out, const json_t *report)
 
     if (json_is_object(call)) {
         write_label(out, "call");
-        format_text(out, text_of(call, "tool"));
-        fputs(text_of(call, "error")[0] != '\0' ? " failed: " : " gave ", out);
-        format_text(out, text_of(call, "error")[0] != '\0' ? text_of(call, "error") : result != NULL ? result : "");
+        format_text(out, field_text(call, "tool"));
+        fputs(field_text(call, "error")[0] != '\0' ? " failed: " : " gave ", out);
+        format_text(out, field_text(call, "error")[0] != '\0' ? field_text(call, "error")
+                         : result != NULL                     ? result
+                                                              : "");
         fputc('\n', out);
     }
     free(result);
@@ -167,7 +163,7 @@ static void write_stream(FILE *out, const json_t *report)
 
 void probe_view(FILE *out, const json_t *report)
 {
-    const char *error = text_of(report, "lastError"), *state = text_of(report, "state");
+    const char *error = field_text(report, "lastError"), *state = field_text(report, "state");
     enum state known;
 
     write_line(out, "state", state);

@@ -43,7 +43,7 @@ static void print_lines(const struct table *table, const struct row_rank *rows, 
     uint64_t now_ms = clock_wall_ms();
     unsigned width = screen_width();
 
-    view_states_head(stdout);
+    view_states_head(stdout, width);
     for (uint32_t i = 0; i < count && !ferror(stdout); i++) {
         json_t *server = row_view(table, rows[i].row, false);
         if (server != NULL)

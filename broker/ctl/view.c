@@ -6,6 +6,7 @@
  * wrong type counts as missing (jansson gives NULL or 0 for it), and no text reaches the terminal unfiltered. */
 #include "broker/ctl/view.h"
 
+#include "broker/ctl/field.h"
 #include "broker/ctl/format.h"
 #include "common/compiler.h"
 #include "common/duration.h"
@@ -14,28 +15,21 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { ID_WIDTH = 24, STATE_WIDTH = 12, LINE_WIDTH_MIN = 60, DETAIL_SIZE = 512, LABEL_WIDTH = 20 };
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text != NULL ? text : "";
-}
-
-/* Not negative: times and counts. 0 when there is none. */
-static uint64_t number_of(const json_t *object, const char *key)
-{
-    json_int_t number = json_integer_value(json_object_get(object, key));
-
-    return number > 0 ? (uint64_t)number : 0;
-}
+enum {
+    ID_WIDTH = 24,
+    ID_WIDTH_MIN = 16,
+    ID_WIDTH_MAX = 48,
+    STATE_WIDTH = 12,
+    LINE_WIDTH_MIN = 60,
+    DETAIL_SIZE = 512,
+    LABEL_WIDTH = 20
+};
 
 /* "12", or "-" when it is not known. Returns `out`. */
 static const char *count_of(const json_t *object, const char *key, char out[24])
 {
     if (json_is_integer(json_object_get(object, key)))
-        snprintf(out, 24, "%" PRIu64, number_of(object, key));
+        snprintf(out, 24, "%" PRIu64, field_number(object, key));
     else
         snprintf(out, 24, "-");
     return out;
@@ -48,44 +42,67 @@ static const char *since(uint64_t ms, uint64_t now_ms, char words[DURATION_TEXT_
 
 /* --- states --- */
 
-void view_states_head(FILE *out)
+/* Nearly a quarter of the screen; so 80 columns have room for the first words of an error. */
+static unsigned id_width(unsigned width)
 {
-    fprintf(out, "%-*s %-*s %3s %5s  %s\n", ID_WIDTH, "SERVER", STATE_WIDTH, "STATE", "W", "TOOLS", "DETAIL");
+    unsigned share = width * 6 / 25;
+
+    if (width == 0)
+        return ID_WIDTH;
+    return share < ID_WIDTH_MIN ? ID_WIDTH_MIN : share > ID_WIDTH_MAX ? ID_WIDTH_MAX : share;
 }
 
-/* "for 3d 4h", or "next attempt in 12s, 3 failed: connection refused". */
-static void write_detail(char *out, size_t size, const json_t *server, uint64_t now_ms)
+void view_states_head(FILE *out, unsigned width)
 {
-    uint64_t connected_ms = number_of(server, "connectedSince");
-    uint64_t next_ms = number_of(server, "nextAttempt");
-    uint64_t attempts = number_of(server, "reconnectAttempts");
-    const char *error = text_of(server, "lastError");
-    char words[DURATION_TEXT_SIZE], distance[FORMAT_TIME_SIZE], failed[40] = "";
+    fprintf(out, "%-*s %-*s %3s %5s  %s\n", (int)id_width(width), "SERVER", STATE_WIDTH, "STATE", "W", "TOOLS",
+            "DETAIL");
+}
 
+static void append(char detail[DETAIL_SIZE], const char *between, const char *text)
+{
+    size_t used = strlen(detail);
+
+    if (text[0] != '\0')
+        snprintf(detail + used, DETAIL_SIZE - used, "%s%s", used > 0 ? between : "", text);
+}
+
+/* "for 3d 4h, 2 changes"; or "connection refused; next attempt in 12s, 3 failed": the cause comes first, since the end may
+ * be cut off. */
+static void write_detail(char detail[DETAIL_SIZE], const json_t *server, uint64_t now_ms)
+{
+    uint64_t connected_ms = field_number(server, "connectedSince");
+    uint64_t next_ms = field_number(server, "nextAttempt");
+    uint64_t attempts = field_number(server, "reconnectAttempts");
+    uint64_t changes = field_number(server, "generation");
+    char words[DURATION_TEXT_SIZE], distance[FORMAT_TIME_SIZE], text[64];
+
+    detail[0] = '\0';
     if (json_is_true(json_object_get(server, "connected")) && connected_ms > 0) {
-        snprintf(out, size, "for %s", since(connected_ms, now_ms, words));
-        return;
+        snprintf(text, sizeof text, "for %s", since(connected_ms, now_ms, words));
+        append(detail, "", text);
+        snprintf(text, sizeof text, "%" PRIu64 " change%s", changes, changes == 1 ? "" : "s");
+        append(detail, ", ", changes > 0 ? text : "");
     }
-    if (attempts > 0)
-        snprintf(failed, sizeof failed, "%" PRIu64 " failed", attempts);
-    if (next_ms > 0)
-        snprintf(out, size, "next attempt %s%s%s%s%s",
-                 next_ms > now_ms ? format_distance(next_ms, now_ms, distance) : "now", failed[0] != '\0' ? ", " : "",
-                 failed, error[0] != '\0' ? ": " : "", error);
-    else
-        snprintf(out, size, "%s%s%s", failed, failed[0] != '\0' && error[0] != '\0' ? ": " : "", error);
+    append(detail, "; ", field_text(server, "lastError"));
+    if (next_ms > 0) {
+        snprintf(text, sizeof text, "next attempt %s",
+                 next_ms > now_ms ? format_distance(next_ms, now_ms, distance) : "now");
+        append(detail, "; ", text);
+    }
+    snprintf(text, sizeof text, "%" PRIu64 " failed", attempts);
+    append(detail, ", ", attempts > 0 ? text : "");
 }
 
 void view_state(FILE *out, const json_t *server, uint64_t now_ms, unsigned width)
 {
     char detail[DETAIL_SIZE], tools[24], worker[24];
-    unsigned used = ID_WIDTH + 1 + STATE_WIDTH + 1 + 3 + 1 + 5 + 2;
+    unsigned used = id_width(width) + 1 + STATE_WIDTH + 1 + 3 + 1 + 5 + 2;
     bool cut = width >= LINE_WIDTH_MIN;
 
-    write_detail(detail, sizeof detail, server, now_ms);
-    format_cell(out, text_of(server, "serverId"), ID_WIDTH, cut ? ID_WIDTH : FORMAT_NO_CUT);
+    write_detail(detail, server, now_ms);
+    format_cell(out, field_text(server, "serverId"), id_width(width), cut ? id_width(width) : FORMAT_NO_CUT);
     fputc(' ', out);
-    format_cell(out, text_of(server, "state"), STATE_WIDTH, FORMAT_NO_CUT);
+    format_cell(out, field_text(server, "state"), STATE_WIDTH, FORMAT_NO_CUT);
     fprintf(out, " %3s %5s%s", count_of(server, "worker", worker), count_of(server, "toolCount", tools),
             detail[0] != '\0' ? "  " : "");
     format_cell(out, detail, 0, cut ? width - used : FORMAT_NO_CUT);
@@ -126,10 +143,10 @@ static void write_change(FILE *out, const json_t *change)
 {
     char time[FORMAT_TIME_SIZE];
 
-    fprintf(out, "%s  ", format_time(number_of(change, "at"), time));
-    format_text(out, text_of(change, "from"));
+    fprintf(out, "%s  ", format_time(field_number(change, "at"), time));
+    format_text(out, field_text(change, "from"));
     fputs(" -> ", out);
-    format_text(out, text_of(change, "to"));
+    format_text(out, field_text(change, "to"));
 }
 
 static void write_list(FILE *out, const json_t *list)
@@ -183,7 +200,7 @@ static void write_servers(FILE *out, const json_t *status)
     json_t *count;
 
     write_label(out, "servers");
-    fprintf(out, "%" PRIu64, number_of(status, "total"));
+    fprintf(out, "%" PRIu64, field_number(status, "total"));
     json_object_foreach (states, name, count) {
         if (json_integer_value(count) == 0)
             continue;
@@ -196,7 +213,7 @@ static void write_servers(FILE *out, const json_t *status)
 
 static void write_error(FILE *out, const json_t *part)
 {
-    const char *error = text_of(part, "error");
+    const char *error = field_text(part, "error");
 
     if (error[0] != '\0') {
         fputs(": ", out);
@@ -208,8 +225,8 @@ static void write_error(FILE *out, const json_t *part)
 static void write_servers_file(FILE *out, const json_t *file, uint64_t now_ms)
 {
     char distance[FORMAT_TIME_SIZE];
-    const char *path = text_of(file, "path");
-    uint64_t read_ms = number_of(file, "readAt");
+    const char *path = field_text(file, "path");
+    uint64_t read_ms = field_number(file, "readAt");
 
     write_label(out, "servers file");
     format_text(out, path[0] != '\0' ? path : "none");
@@ -223,19 +240,19 @@ static void write_events(FILE *out, const json_t *status)
     const json_t *events = json_object_get(status, "events");
 
     write_label(out, "events");
-    fprintf(out, "%" PRIu64 " published, %" PRIu64 " owed", number_of(events, "published"),
-            number_of(status, "unpublished"));
-    if (number_of(events, "failures") > 0)
-        fprintf(out, ", %" PRIu64 " refused or cut off by Redis", number_of(events, "failures"));
+    fprintf(out, "%" PRIu64 " published, %" PRIu64 " owed", field_number(events, "published"),
+            field_number(status, "unpublished"));
+    if (field_number(events, "failures") > 0)
+        fprintf(out, ", %" PRIu64 " refused or cut off by Redis", field_number(events, "failures"));
     fprintf(out, "; %" PRIu64 " gaps between bells, %" PRIu64 " events found by sweeps\n",
-            number_of(events, "bellGaps"), number_of(events, "swept"));
+            field_number(events, "bellGaps"), field_number(events, "swept"));
 }
 
 /* One setting a line: its flag, and its value, which is a text, a number or yes. Nothing where none is told. */
 static void write_configuration(FILE *out, json_t *configuration, uint64_t now_ms)
 {
     json_t *settings = json_object_get(configuration, "settings");
-    uint64_t read_ms = number_of(configuration, "readAt");
+    uint64_t read_ms = field_number(configuration, "readAt");
     char distance[FORMAT_TIME_SIZE];
     const char *flag;
     json_t *value;
@@ -260,20 +277,21 @@ void view_status(FILE *out, const json_t *status, uint64_t now_ms)
     char words[DURATION_TEXT_SIZE];
 
     fputs("mcp-broker ", out);
-    format_text(out, text_of(status, "version"));
-    fprintf(out, ", up %s, instance ", since(number_of(status, "startedAt"), now_ms, words));
-    format_text(out, text_of(status, "instance"));
+    format_text(out, field_text(status, "version"));
+    fprintf(out, ", up %s, instance ", since(field_number(status, "startedAt"), now_ms, words));
+    format_text(out, field_text(status, "instance"));
     fputc('\n', out);
     write_servers(out, status);
     write_events(out, status);
     write_label(out, "workers");
-    fprintf(out, "%" PRIu64 " of %" PRIu64 " running", number_of(workers, "running"), number_of(workers, "configured"));
-    if (number_of(workers, "outOfService") > 0)
+    fprintf(out, "%" PRIu64 " of %" PRIu64 " running", field_number(workers, "running"),
+            field_number(workers, "configured"));
+    if (field_number(workers, "outOfService") > 0)
         fprintf(out, ", %" PRIu64 " out of service: dies again and again, see the log",
-                number_of(workers, "outOfService"));
+                field_number(workers, "outOfService"));
     fputc('\n', out);
     write_label(out, "redis");
-    format_text(out, text_of(redis, "state"));
+    format_text(out, field_text(redis, "state"));
     write_error(out, redis);
     write_servers_file(out, json_object_get(status, "serversFile"), now_ms);
     write_configuration(out, json_object_get(status, "configuration"), now_ms);
@@ -287,15 +305,15 @@ static void view_slot(FILE *out, const json_t *slot, uint64_t now_ms)
     const json_t *counters = json_object_get(slot, "counters");
     char name[24], pid[24], starts[24], up[DURATION_TEXT_SIZE], beat[DURATION_TEXT_SIZE], lag[32], held[24];
     bool out_of_service = json_is_true(json_object_get(slot, "outOfService"));
-    bool alive = number_of(slot, "pid") > 0 && !out_of_service;
+    bool alive = field_number(slot, "pid") > 0 && !out_of_service;
 
-    snprintf(lag, sizeof lag, "%.1fms", (double)number_of(slot, "loopLagUs") / 1000.0);
+    snprintf(lag, sizeof lag, "%.1fms", (double)field_number(slot, "loopLagUs") / 1000.0);
     format_cell(out, json_is_string(worker) ? json_string_value(worker) : count_of(slot, "worker", name), 6,
                 FORMAT_NO_CUT);
     fprintf(out, " %8s %6s %10s %8s %8s %7s %9" PRIu64 " %8" PRIu64 "%s\n", alive ? count_of(slot, "pid", pid) : "-",
-            count_of(slot, "starts", starts), alive ? since(number_of(slot, "startedAt"), now_ms, up) : "-",
-            alive ? since(number_of(slot, "heartbeat"), now_ms, beat) : "-", alive ? lag : "-",
-            count_of(slot, "connections", held), number_of(counters, "connects"), number_of(counters, "changes"),
+            count_of(slot, "starts", starts), alive ? since(field_number(slot, "startedAt"), now_ms, up) : "-",
+            alive ? since(field_number(slot, "heartbeat"), now_ms, beat) : "-", alive ? lag : "-",
+            count_of(slot, "connections", held), field_number(counters, "connects"), field_number(counters, "changes"),
             out_of_service ? "  out of service" : "");
 }
 
@@ -327,7 +345,7 @@ static void write_field(FILE *out, const char *label, const char *text)
 static void write_number_field(FILE *out, const char *label, const json_t *fields, const char *key)
 {
     if (json_is_integer(json_object_get(fields, key)))
-        fprintf(out, " %s=%" PRIu64, label, number_of(fields, key));
+        fprintf(out, " %s=%" PRIu64, label, field_number(fields, key));
 }
 
 static void write_diff(FILE *out, const json_t *fields, const char *key, char sign)
@@ -344,10 +362,10 @@ static void write_diff(FILE *out, const json_t *fields, const char *key, char si
 
 void view_event(FILE *out, const char *kind, const json_t *fields)
 {
-    const char *id = text_of(fields, "serverId"), *name = text_of(fields, "serverName");
+    const char *id = field_text(fields, "serverId"), *name = field_text(fields, "serverName");
     char clock[FORMAT_TIME_SIZE];
 
-    fprintf(out, "%s ", format_clock(number_of(fields, "timestamp"), clock));
+    fprintf(out, "%s ", format_clock(field_number(fields, "timestamp"), clock));
     format_cell(out, kind, 9, FORMAT_NO_CUT);
     fputc(' ', out);
     format_text(out, id);
@@ -356,14 +374,14 @@ void view_event(FILE *out, const char *kind, const json_t *fields)
         format_text(out, name);
         fputc(')', out);
     }
-    write_field(out, "workspace", text_of(fields, "workspaceId"));
-    write_field(out, "state", text_of(fields, "state"));
-    write_field(out, "reason", text_of(fields, "reason"));
+    write_field(out, "workspace", field_text(fields, "workspaceId"));
+    write_field(out, "state", field_text(fields, "state"));
+    write_field(out, "reason", field_text(fields, "reason"));
     write_number_field(out, "generation", fields, "generation");
     write_number_field(out, kind, fields, "toolCount");
     write_diff(out, fields, "added", '+');
     write_diff(out, fields, "removed", '-');
     write_diff(out, fields, "changed", '~');
-    write_field(out, "error", text_of(fields, "lastError"));
+    write_field(out, "error", field_text(fields, "lastError"));
     fputc('\n', out);
 }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 /* `states`: the heads of its columns, and one line for a server. `width` 0: nothing is cut. */
-void view_states_head(FILE *out);
+void view_states_head(FILE *out, unsigned width);
 void view_state(FILE *out, const json_t *server, uint64_t now_ms, unsigned width);
 
 /* `show`: one line for each field that is known. */

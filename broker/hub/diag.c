@@ -102,7 +102,7 @@ static struct reply run_status(struct diag *diag, struct bus_question *question,
     (void)question, (void)args;
     struct diag_facts facts;
     diag->options.get_facts(diag->options.user, &facts);
-    return give(diag_view_status(&facts, diag->options.table, diag->options.roster));
+    return give(diag_view_status(&facts, diag->options.table));
 }
 
 static struct reply run_workers(struct diag *diag, struct bus_question *question, json_t *args)

@@ -31,28 +31,6 @@ json_t *diag_view_ping(const struct diag_facts *facts)
                      facts->instance, "startedAt", (json_int_t)facts->started_ms);
 }
 
-/* {"listening": 12, …}: states that some server is in. */
-static json_t *count_states(const struct table *table, const struct roster *roster, uint64_t *unpublished)
-{
-    uint64_t counts[STATE_COUNT] = {0};
-    struct row value;
-    *unpublished = 0;
-    for (uint32_t row = 0; row < roster_end(roster); row++) {
-        if (!roster_def(roster, row))
-            continue;
-        if (table_row_read(table, row, &value) == 0 && value.state < STATE_COUNT)
-            counts[value.state]++;
-        for (unsigned kind = 0; kind < KIND_COUNT; kind++)
-            *unpublished += table_generation(table, row, kind) > table_published(table, row, kind) ? 1 : 0;
-    }
-    json_t *states = json_object();
-    for (unsigned state = STATE_NONE + 1; state < STATE_COUNT; state++) {
-        if (counts[state] > 0)
-            (void)!json_object_set_new(states, state_name(state), json_integer((json_int_t)counts[state]));
-    }
-    return states;
-}
-
 static unsigned count_running(const struct table *table)
 {
     unsigned running = 0;
@@ -94,15 +72,15 @@ static json_t *configuration_view(const struct diag_facts *facts)
                      settings ? settings : json_null());
 }
 
-json_t *diag_view_status(const struct diag_facts *facts, const struct table *table, const struct roster *roster)
+json_t *diag_view_status(const struct diag_facts *facts, const struct table *table)
 {
-    uint64_t unpublished;
-    json_t *states = count_states(table, roster, &unpublished);
+    uint64_t total, unpublished;
+    json_t *states = states_view(table, &total, &unpublished);
     return json_pack("{s:s, s:s, s:I, s:I, s:o, s:I, s:o, s:{s:i, s:I, s:I}, s:{s:s, s:o}, s:o, s:o}", //
                      "version", MCP_BROKER_VERSION,                                                    //
                      "instance", facts->instance,                                                      //
                      "startedAt", (json_int_t)facts->started_ms,                                       //
-                     "total", (json_int_t)roster_count(roster),                                        //
+                     "total", (json_int_t)total,                                                       //
                      "servers", states,                                                                //
                      "unpublished", (json_int_t)unpublished,                                           //
                      "events", relay_view(table, unpublished),                                         //

@@ -35,7 +35,7 @@ struct diag_facts {
 };
 
 json_t *diag_view_ping(const struct diag_facts *facts);
-json_t *diag_view_status(const struct diag_facts *facts, const struct table *table, const struct roster *roster);
+json_t *diag_view_status(const struct diag_facts *facts, const struct table *table);
 /* The hub, and the workers that are in service, still alive, or out of service. */
 json_t *diag_view_workers(const struct diag_facts *facts, const struct table *table, const struct assign *assign);
 

@@ -127,14 +127,22 @@ static void states_have_columns(void **state)
          0, "github                   listening      2    12  for 3d 4h\n"},
         {"{\"serverId\": \"flaky\", \"state\": \"backoff\", \"connected\": false, \"worker\": 0, \"toolCount\": null,"
          " \"reconnectAttempts\": 3, \"nextAttempt\": 273613000, \"lastError\": \"connection refused\"}",
-         0, "flaky                    backoff        0     -  next attempt in 12s, 3 failed: connection refused\n"},
+         0, "flaky                    backoff        0     -  connection refused; next attempt in 12s, 3 failed\n"},
+        {"{\"serverId\": \"busy\", \"state\": \"listening\", \"connected\": true, \"connectedSince\": 273600000,"
+         " \"generation\": 1, \"lastError\": \"its list can't be read\"}",
+         0, "busy                     listening      -     -  for 1s, 1 change; its list can't be read\n"},
         {"{\"serverId\": \"due\", \"state\": \"backoff\", \"nextAttempt\": 5}", 0,
          "due                      backoff        -     -  next attempt now\n"},
         {"{\"serverId\": \"no\", \"state\": \"refused\", \"lastError\": \"bad \\u001b[2J address\"}", 0,
          "no                       refused        -     -  bad ?[2J address\n"},
         {"{\"serverId\": \"off\", \"state\": \"disabled\"}", 0, "off                      disabled       -     -\n"},
         {"{\"serverId\": \"a-very-long-id-of-a-server\", \"state\": \"refused\", \"lastError\": \"0123456789012345\"}",
-         60, "a-very-long-id-of-a-ser… refused        -     -  0123456789…\n"},
+         60, "a-very-long-id-… refused        -     -  0123456789012345\n"},
+        {"{\"serverId\": \"a-very-long-id-of-a-server\", \"state\": \"refused\","
+         " \"lastError\": \"server/discover: connection refused by 127.0.0.1\"}",
+         80, "a-very-long-id-of-… refused        -     -  server/discover: connection refused…\n"},
+        {"{\"serverId\": \"a-very-long-id-of-a-server\", \"state\": \"disabled\"}", 200,
+         "a-very-long-id-of-a-server                       disabled       -     -\n"},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(samples); i++) {

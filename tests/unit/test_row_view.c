@@ -220,6 +220,28 @@ static void nothing_to_see_is_null(void **state)
     assert_null(slot_view(fixture->table, 0));
 }
 
+static void states_are_counted_of_servers_that_are_there(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t total, unpublished;
+    create(fixture, CAPACITY);
+    for (uint32_t i = 0; i < 5; i++) {
+        struct row row = row_called("a");
+        row.state = i < 3 ? STATE_LISTENING : STATE_FAILED;
+        put_row(fixture, i, &row);
+        table_row_set_listed(fixture->table, i, i != 4);
+        table_set_generation(fixture->table, i, KIND_PROMPTS, i);
+    }
+    table_set_published(fixture->table, 3, KIND_PROMPTS, 3);
+    json_t *view = states_view(fixture->table, &total, &unpublished);
+    assert_int_equal(total, 4);
+    assert_int_equal(unpublished, 2);
+    assert_int_equal(json_object_size(view), 2);
+    assert_int_equal(number_of(view, "listening"), 3);
+    assert_int_equal(number_of(view, "failed"), 1);
+    json_decref(view);
+}
+
 static void slots_have_their_counters(void **state)
 {
     struct fixture *fixture = *state;
@@ -254,7 +276,8 @@ int main(void)
         TEST(names_are_the_contracts),         TEST(what_is_not_known_is_null),
         TEST(what_is_known_is_shown),          TEST(support_is_what_was_said_or_heard),
         TEST(detail_has_history_latest_first), TEST(scribbled_row_is_shown),
-        TEST(nothing_to_see_is_null),          TEST(slots_have_their_counters),
+        TEST(nothing_to_see_is_null),          TEST(states_are_counted_of_servers_that_are_there),
+        TEST(slots_have_their_counters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

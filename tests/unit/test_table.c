@@ -17,6 +17,7 @@ static void new_table_is_empty(void **state)
         uint32_t incarnation = 1;
         assert_int_equal(table_row_read(fixture->table, i, &row), 0);
         assert_int_equal(row.state, STATE_NONE);
+        assert_int_equal(table_row_state(fixture->table, i), STATE_NONE);
         assert_int_equal(table_row_owner(fixture->table, i, &incarnation), TABLE_NO_OWNER);
         assert_int_equal(incarnation, 0);
         assert_false(table_row_is_torn(fixture->table, i));
@@ -69,6 +70,7 @@ static void rows_come_back_as_written(void **state)
         table_row_write(fixture->table, i, &written);
         assert_int_equal(table_row_read(fixture->table, i, &read), 0);
         assert_memory_equal(&written, &read, sizeof(read));
+        assert_int_equal(table_row_state(fixture->table, i), written.state);
     }
     struct row row;
     assert_int_equal(table_row_read(fixture->table, CAPACITY, &row), TABLE_NO_ROW);
