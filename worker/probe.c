@@ -61,8 +61,7 @@ static void fetch(struct probe *probe, enum kind kind)
         return;
     if (probe->fetching[kind])
         probe->again[kind] = true;
-    probe->fetching[kind] = true;
-    peer_list(probe->peer, kind);
+    probe->fetching[kind] = peer_list(probe->peer, kind) == 0;
 }
 
 static void on_called(void *user, const json_t *result, const char *error)

@@ -51,7 +51,7 @@ struct peer {
 };
 
 static struct peer *last_peer; /* the newest; NULL when it is closed */
-static int peers_open, peers_started, start_result;
+static int peers_open, peers_started, start_result, list_result;
 static bool pings_help;
 
 int peer_start(const struct peer_env *env, const struct server_def *def, enum era hint,
@@ -69,9 +69,11 @@ int peer_start(const struct peer_env *env, const struct server_def *def, enum er
     return 0;
 }
 
-void peer_list(struct peer *peer, enum kind kind)
+int peer_list(struct peer *peer, enum kind kind)
 {
-    peer->asked[kind]++;
+    if (list_result == 0)
+        peer->asked[kind]++;
+    return list_result;
 }
 
 bool peer_ping(struct peer *peer)
@@ -159,7 +161,7 @@ static int set_up(void **unused)
     memset(&world, 0, sizeof(world));
     memset(&told, 0, sizeof(told));
     now_ms = 1000;
-    peers_open = peers_started = start_result = 0;
+    peers_open = peers_started = start_result = list_result = 0;
     last_peer = NULL;
     strcpy(world.dir, "/tmp/test_conn.XXXXXX");
     if (!mkdtemp(world.dir))
@@ -701,6 +703,27 @@ static void test_a_list_that_cannot_be_had_keeps_the_last_one_and_is_fetched_aga
     give_list("abc");
     assert_int_equal(generation(1), 1);
     assert_string_equal(row_at(1).last_error, "");
+}
+
+static void test_a_list_that_there_is_no_memory_for_is_fetched_later(void **unused)
+{
+    (void)unused;
+    put(1, SOURCE_FILE, PLAIN);
+    list_result = -ENOMEM;
+    open_stream();
+    expect_state(1, STATE_LISTENING);
+    assert_non_null(strstr(row_at(1).last_error, "out of memory"));
+    assert_int_equal(counter(COUNTER_LIST_FAILURES), 1);
+    list_result = 0;
+    pass(6000);
+    give_list("a");
+    changed();
+    list_result = -ENOMEM;
+    pass(1000);
+    list_result = 0;
+    pass(6000);
+    give_list("b");
+    assert_int_equal(told.changes, 1);
 }
 
 static void test_a_row_left_half_written_counts_as_changed(void **unused)
@@ -1247,6 +1270,7 @@ int main(void)
         TEST(test_changes_while_away_are_found),
         TEST(test_a_resumed_stream_is_caught_up),
         TEST(test_a_list_that_cannot_be_had_keeps_the_last_one_and_is_fetched_again),
+        TEST(test_a_list_that_there_is_no_memory_for_is_fetched_later),
         TEST(test_a_row_left_half_written_counts_as_changed),
         TEST(test_a_thousand_notifications_are_two_events),
         TEST(test_a_server_that_never_stops_telling_is_told_of_less_often),

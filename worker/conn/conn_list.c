@@ -100,12 +100,18 @@ static void confirm(struct conn *conn, const struct conn_list *list)
     conn_row_store(conn, &row);
 }
 
+static void fetch(struct conn *conn, struct conn_list *list)
+{
+    if (peer_list(conn->peer, list->kind) != 0)
+        (void)conn_list_fetched(conn, list->kind, NULL, "the worker is out of memory");
+}
+
 static void obey(struct conn *conn, struct conn_list *list, unsigned todo)
 {
     if (todo & BURST_PUBLISH)
         announce(conn, list);
     if (todo & BURST_FETCH)
-        peer_list(conn->peer, list->kind);
+        fetch(conn, list);
     if (todo & BURST_COALESCED)
         conn_count(conn, COUNTER_COALESCED);
     if (todo & BURST_CONFIRM)
@@ -131,7 +137,7 @@ void conn_list_fetch(struct conn *conn, uint8_t kinds, enum reason reason)
             continue;
         list->reason = (uint8_t)reason;
         if (burst_want(&list->burst))
-            peer_list(conn->peer, list->kind);
+            fetch(conn, list);
     }
 }
 

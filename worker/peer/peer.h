@@ -100,8 +100,8 @@ MUST_CHECK int peer_start(const struct peer_env *env, const struct server_def *d
 
 /* Fetches a list, page by page, once on_listening has run, or after an on_end with PEER_UNSUPPORTED; at other times it
  * does nothing. One of a kind at a time: asking, once or often, while one is under way fetches once more after it, and
- * on_list runs for both. A list takes at most 60 s. */
-void peer_list(struct peer *peer, enum kind kind);
+ * on_list runs for both. A list takes at most the limits' time. 0; or -ENOMEM: it is not fetched, and on_list does not run. */
+MUST_CHECK int peer_list(struct peer *peer, enum kind kind);
 
 /* Asks whether the server is still there; one that is not comes to its end as PEER_STREAM_ENDED, after some time. False
  * when there is no use in asking: not listening, an era without `ping`, or a server that does not know it. */

@@ -39,7 +39,7 @@ void peer_lists_cancel(struct peer *peer)
     }
 }
 
-static void start(struct peer *peer, enum kind kind);
+static MUST_CHECK int start(struct peer *peer, enum kind kind);
 static void on_limit(void *user);
 
 void peer_lists_fail(struct peer *peer, const char *error)
@@ -62,8 +62,8 @@ static void complete(struct peer_listing *listing, const char *error)
     enum kind kind = listing->kind;
     delay_cancel(&listing->limit);
     peer->listings[kind] = NULL;
-    if (listing->again)
-        start(peer, kind);
+    if (listing->again && start(peer, kind) != 0)
+        error = CATALOG_PROBLEMS[CATALOG_NO_MEMORY]; /* this list is an old one, and there will be no other */
     peer->handlers->on_list(peer->user, kind, error == NULL ? listing->catalog : NULL, error);
     destroy(listing);
 }
@@ -121,11 +121,11 @@ static int ask_first(struct peer_listing *listing)
     return ask_page(listing, NULL);
 }
 
-static void start(struct peer *peer, enum kind kind)
+static int start(struct peer *peer, enum kind kind)
 {
     struct peer_listing *listing = calloc(1, sizeof(*listing));
     if (listing == NULL)
-        return;
+        return -ENOMEM;
     listing->peer = peer;
     listing->kind = kind;
     int result = ask_first(listing);
@@ -134,19 +134,20 @@ static void start(struct peer *peer, enum kind kind)
     if (delay_start(peer->env->loop, result == 0 ? peer->env->limits->list_ms : 0, on_limit, listing,
                     &listing->limit) != 0) {
         destroy(listing);
-        return;
+        return -ENOMEM;
     }
     peer->listings[kind] = listing;
+    return 0;
 }
 
-void peer_list(struct peer *peer, enum kind kind)
+int peer_list(struct peer *peer, enum kind kind)
 {
     if (!peer->is_listening && !peer->is_unsupported)
-        return;
-    if (peer->listings[kind] != NULL)
-        peer->listings[kind]->again = true;
-    else
-        start(peer, kind);
+        return 0;
+    if (peer->listings[kind] == NULL)
+        return start(peer, kind);
+    peer->listings[kind]->again = true;
+    return 0;
 }
 
 /* Adds a page and goes on to the next one. Runs a handler. */

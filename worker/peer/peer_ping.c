@@ -150,7 +150,7 @@ static void take_answer(struct peer *peer, const struct call_reply *reply, bool 
     if (peer->knows_ping)
         (void)peer->era->check_lost(peer, reply);
     else if (reply->verdict == CALL_REFUSED && kind_of(peer) >= 0)
-        peer_list(peer, (enum kind)kind_of(peer));
+        (void)!peer_list(peer, (enum kind)kind_of(peer)); /* without memory the next ping finds out */
 }
 
 static void take_reply(struct peer_ping *ping, const struct call_reply *reply)
