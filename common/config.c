@@ -26,6 +26,20 @@ void config_fini(struct config *config)
         setting_free(&setting_table[i], config);
 }
 
+void config_keep_fixed(struct config *now, struct config *next, void (*on_waiting)(void *user, const char *flag),
+                       void *user)
+{
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        const struct setting *setting = &setting_table[i];
+        char flag[64];
+        if (!setting_is_fixed(setting) || setting_is_same(setting, now, next))
+            continue;
+        setting_swap(setting, now, next);
+        snprintf(flag, sizeof(flag), "--%s", setting->flag);
+        on_waiting(user, flag);
+    }
+}
+
 char *config_encode(const struct config *config)
 {
     struct buf text;

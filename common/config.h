@@ -38,6 +38,14 @@ void config_fini(struct config *config);
  * the remedy. Nothing but the flags is read for CONFIG_HELP and CONFIG_SHOW_VERSION. */
 enum config_action config_read(struct config *config, int argc, char *const argv[], struct problems *problems);
 
+/* The path that the --config of `argv` names, borrowed from it; NULL when there is none. */
+const char *config_file(int argc, char *const argv[]);
+
+/* Puts those settings of `now` into `next` that hold as long as a broker runs. `on_waiting` runs for each that differed,
+ * with its flag ("--redis"): the change waits for a restart. */
+void config_keep_fixed(struct config *now, struct config *next, void (*on_waiting)(void *user, const char *flag),
+                       void *user);
+
 /* Writes `--help`: usage, every flag with its default, signals, exit codes. */
 void config_help(FILE *out);
 

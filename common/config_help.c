@@ -44,6 +44,8 @@ static void print_setting(FILE *out, const struct setting *setting)
         fprintf(out, ": %s", setting->words);
     if (setting->type == SETTING_TYPE_LIST)
         fputs("; comma-separated, may be given again", out);
+    if (setting_is_fixed(setting))
+        fputs("; a change waits for a restart", out);
     print_default(out, setting);
     fputc('\n', out);
 }

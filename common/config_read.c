@@ -377,6 +377,19 @@ static void check(struct reading *reading)
         problems_add(reading->problems, "--backoff-base: is longer than --backoff-max; lower it or raise that");
 }
 
+const char *config_file(int argc, char *const argv[])
+{
+    struct config unused;
+    struct problems ignored;
+    struct reading reading = {.config = &unused, .problems = &ignored, .argc = argc, .at = 1, .argv = argv};
+    config_init(&unused);
+    problems_init(&ignored);
+    read_flags(&reading);
+    problems_fini(&ignored);
+    config_fini(&unused);
+    return reading.config_path;
+}
+
 enum config_action config_read(struct config *config, int argc, char *const argv[], struct problems *problems)
 {
     struct reading reading = {

@@ -9,7 +9,8 @@
  *                                                             "workers":{"running","configured"},
  *                                                             "redis":{"state","error",…},
  *                                                             "serversFile":{"path","readAt","error"},
- *                                                             "configuration":{"readAt","settings":{…}}}
+ *                                                             "configuration":{"readAt","path","error",
+ *                                                             "waiting":[…],"settings":{…}}}
  *   workers     {}                                           {"hub":{…},"workers":[{…}]}   (slot_view)
  *   states      {"worker","workspaceId","state","text",      {"servers":[…],"next","matching"}  (row_view)
  *                "sort","after","limit"}

@@ -45,6 +45,15 @@ const struct setting setting_table[SETTING_COUNT] = {
 #include "common/settings.def"
 };
 
+bool setting_is_fixed(const struct setting *setting)
+{
+    static const bool fixed[SETTING_COUNT] = {
+#define SETTING_FIXED(field) [SETTING_INDEX_##field] = true,
+#include "common/settings.def"
+    };
+    return fixed[setting - setting_table];
+}
+
 const struct setting *setting_find(const char *name, size_t length)
 {
     for (size_t i = 0; i < SETTING_COUNT; i++)
@@ -103,6 +112,27 @@ static char *get_text(const struct setting *setting, const struct config *config
 static void set_text(const struct setting *setting, struct config *config, char *text)
 {
     *(char **)field_of(setting, config) = text;
+}
+
+bool setting_is_same(const struct setting *setting, const struct config *a, const struct config *b)
+{
+    if (!is_text(setting))
+        return get_number(setting, a) == get_number(setting, b);
+    const char *text_a = get_text(setting, a), *text_b = get_text(setting, b);
+    return text_a == NULL || text_b == NULL ? text_a == text_b : strcmp(text_a, text_b) == 0;
+}
+
+void setting_swap(const struct setting *setting, struct config *a, struct config *b)
+{
+    if (is_text(setting)) {
+        char *text = get_text(setting, a);
+        set_text(setting, a, get_text(setting, b));
+        set_text(setting, b, text);
+    } else {
+        uint64_t number = get_number(setting, a);
+        set_number(setting, a, get_number(setting, b));
+        set_number(setting, b, number);
+    }
 }
 
 /* Index of `word` in `words`, or UINT64_MAX; *count is the number of words. */

@@ -7,6 +7,7 @@
 #include "common/compiler.h"
 #include "common/config.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,6 +57,12 @@ extern const struct setting setting_table[SETTING_COUNT];
 /* By the first `length` bytes of a name without dashes, or by letter; NULL when there is none. */
 const struct setting *setting_find(const char *name, size_t length);
 const struct setting *setting_find_letter(char letter);
+
+/* Whether it holds as long as the broker runs. */
+bool setting_is_fixed(const struct setting *setting);
+
+bool setting_is_same(const struct setting *setting, const struct config *a, const struct config *b);
+void setting_swap(const struct setting *setting, struct config *a, struct config *b);
 
 /* Sets the field to the default; its old value is not freed. Without memory a TEXT is NULL. */
 void setting_reset(const struct setting *setting, struct config *config);

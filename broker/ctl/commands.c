@@ -60,7 +60,7 @@ static const struct command {
     {"scale", "N", "run N workers", ask_scale, 0, 1, 1},
     {"log-level", "LEVEL", "write log lines of this level (error, warn, info, debug) until the next reload",
      ask_log_level, 0, 1, 1},
-    {"reload", "", "read the servers file again", ask_plainly, 0, 0, 0},
+    {"reload", "", "read configuration and servers file again", ask_plainly, 0, 0, 0},
     {"roll", "", "replace the workers, one after another", ask_plainly, 0, 0, 0},
 };
 

@@ -252,15 +252,31 @@ static void write_events(FILE *out, const json_t *status)
 static void write_configuration(FILE *out, json_t *configuration, uint64_t now_ms)
 {
     json_t *settings = json_object_get(configuration, "settings");
+    const char *path = field_text(configuration, "path");
     uint64_t read_ms = field_number(configuration, "readAt");
     char distance[FORMAT_TIME_SIZE];
     const char *flag;
     json_t *value;
+    size_t i;
 
     if (configuration == NULL)
         return;
     write_label(out, "settings");
-    fprintf(out, "read %s\n", read_ms > 0 ? format_distance(read_ms, now_ms, distance) : "at an unknown time");
+    fprintf(out, "read %s", read_ms > 0 ? format_distance(read_ms, now_ms, distance) : "at an unknown time");
+    if (path[0] != '\0') {
+        fputs(", also from ", out);
+        format_text(out, path);
+    }
+    fputc('\n', out);
+    if (field_text(configuration, "error")[0] != '\0') {
+        fprintf(out, "%13sthe last change is not in force", "");
+        write_error(out, configuration);
+    }
+    json_array_foreach (json_object_get(configuration, "waiting"), i, value) {
+        fprintf(out, "%13s", "");
+        format_text(out, json_string_value(value));
+        fputs(" has changed: waits for a restart\n", out);
+    }
     json_object_foreach (settings, flag, value) {
         fprintf(out, "%13s", "");
         format_text(out, flag);

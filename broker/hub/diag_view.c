@@ -68,8 +68,9 @@ static json_t *relay_view(const struct table *table, uint64_t unpublished)
 static json_t *configuration_view(const struct diag_facts *facts)
 {
     json_t *settings = config_view(facts->config);
-    return json_pack("{s:o, s:o}", "readAt", time_or_null(facts->configured_ms), "settings",
-                     settings ? settings : json_null());
+    json_t *view = facts->configured ? json_copy(facts->configured) : json_object();
+    (void)!json_object_set_new(view, "settings", settings ? settings : json_null());
+    return view;
 }
 
 json_t *diag_view_status(const struct diag_facts *facts, const struct table *table)

@@ -22,7 +22,7 @@ struct diag_facts {
     const char *instance;
     uint64_t started_ms;
     const struct config *config;
-    uint64_t configured_ms; /* 0: not known */
+    json_t *configured; /* what the supervisor says of reading the configuration; borrowed; NULL: not known */
     uint64_t workers_configured;
     const int *out_of_service; /* slots whose workers do not live; their servers are with the others */
     size_t out_of_service_count;

@@ -63,7 +63,7 @@ struct hub {
     struct pulse *pulse;
     uv_timer_t *stop_timer; /* freed by its close callback */
     bool leaving, stopping;
-    uint64_t configured_ms; /* when the settings were read */
+    json_t *configured; /* what the supervisor says of reading the configuration; NULL: nothing yet */
     uint64_t stop_by_ms;
     struct hub_slots slots;
 };
@@ -153,7 +153,7 @@ static void get_facts(void *user, struct diag_facts *out)
         .instance = registry_instance(hub->registry),
         .started_ms = hub->started_ms,
         .config = hub->options.config,
-        .configured_ms = hub->configured_ms,
+        .configured = hub->configured,
         .workers_configured = hub->slots.in_count + hub->slots.out_count,
         .out_of_service = hub->slots.out_of_service,
         .out_of_service_count = hub->slots.out_count,
@@ -341,6 +341,7 @@ static void destroy(struct hub *hub)
     relay_close(hub->relay);
     fanout_close(hub->fanout);
     servers_source_close(hub->source);
+    json_decref(hub->configured);
     watchlist_destroy(hub->watchlist);
     roster_destroy(hub->roster);
     registry_close(hub->registry);
@@ -399,9 +400,10 @@ void hub_reload(struct hub *hub)
         servers_source_reload(hub->source);
 }
 
-void hub_set_configured(struct hub *hub, uint64_t at_ms)
+void hub_set_configured(struct hub *hub, const char *report)
 {
-    hub->configured_ms = at_ms;
+    json_decref(hub->configured);
+    hub->configured = json_loads(report, 0, NULL);
 }
 
 void hub_configure(struct hub *hub)

@@ -40,8 +40,8 @@ void hub_set_slots(struct hub *hub, const struct hub_slots *slots);
 /* Reads the servers file again. */
 void hub_reload(struct hub *hub);
 
-/* When the supervisor read the configuration: told by `status`. */
-void hub_set_configured(struct hub *hub, uint64_t at_ms);
+/* What the supervisor says of its readings of the configuration, as JSON text: told by `status`. */
+void hub_set_configured(struct hub *hub, const char *report);
 
 /* The configuration has changed: takes over what can be changed while running. */
 void hub_configure(struct hub *hub);

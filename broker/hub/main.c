@@ -134,13 +134,6 @@ static void set_slots(struct process *process, const char *argument)
     hub_set_slots(process->hub, &slots);
 }
 
-static void set_configured(struct process *process, const char *argument)
-{
-    uint64_t at_ms;
-    if (sscanf(argument, "%" SCNu64, &at_ms) == 1)
-        hub_set_configured(process->hub, at_ms);
-}
-
 static void on_message(void *user, const char *word, const char *argument)
 {
     struct process *process = user;
@@ -155,7 +148,7 @@ static void on_message(void *user, const char *word, const char *argument)
     else if (strcmp(word, "slots") == 0)
         set_slots(process, argument);
     else if (strcmp(word, "configured") == 0)
-        set_configured(process, argument);
+        hub_set_configured(process->hub, argument);
     else if (strcmp(word, "reload") == 0)
         hub_reload(process->hub);
     else if (strcmp(word, "leaving") == 0)

@@ -1,77 +1,65 @@
 /* SPDX-License-Identifier: MIT */
-/* What a reload does to the settings: all of the new ones or none. Directories, the table's capacity, the servers file's
- * place, the address of --http, the bounds of the sockets and what concerns Redis are fixed for the life of a broker, since
- * sockets, lock, table and connections are open under them; a reload that would change one says so and goes on with the
- * rest, because the file may well have other changes that an operator waits for. */
+/* What a reload does to the settings: all of the new ones or none. Some hold as long as the broker runs (settings.def says
+ * which); a reload that would change one says so and goes on with the rest, because the file may well have other changes
+ * that an operator waits for. */
 #include "broker/supervisor/reload.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 
-#include <stdbool.h>
-#include <string.h>
+#include <stdio.h>
 
-static void warn_fixed(const char *flag)
+json_t *reload_report(int argc, char *const argv[])
+{
+    return json_pack("{s:I, s:s?, s:n, s:[]}", "readAt", (json_int_t)clock_wall_ms(), "path", config_file(argc, argv),
+                     "error", "waiting");
+}
+
+static void on_waiting(void *waiting, const char *flag)
 {
     log_warn("config.needs_restart", LOG_TEXT("flag", flag));
+    (void)!json_array_append_new(waiting, json_string(flag));
 }
 
-static bool is_same(const char *now, const char *new)
+static void take_over(struct config *config, struct config *next, json_t *report)
 {
-    return now == NULL || new == NULL ? now == new : strcmp(now, new) == 0;
+    json_t *waiting = json_array();
+    config_keep_fixed(config, next, on_waiting, waiting);
+    config_fini(config);
+    *config = *next;
+    (void)!json_object_set_new(report, "readAt", json_integer((json_int_t)clock_wall_ms()));
+    (void)!json_object_set_new(report, "error", json_null());
+    (void)!json_object_set_new(report, "waiting", waiting);
+    log_info("config.reloaded");
 }
 
-static void keep_text(char **now, char **new, const char *flag)
+static void tell_problems(const struct problems *problems, json_t *report)
 {
-    if (is_same(*now, *new))
-        return;
-    warn_fixed(flag);
-    char *text = *now;
-    *now = *new;
-    *new = text;
+    char error[PROBLEM_TEXT_SIZE + 64];
+    size_t all = problems->count + problems->more;
+    for (size_t i = 0; i < problems->count; i++)
+        log_error("config.rejected", LOG_TEXT("problem", problems->lines[i]));
+    const char *first = problems->count > 0 ? problems->lines[0] : "no memory";
+    if (all > 1)
+        snprintf(error, sizeof(error), "%s (and %zu more)", first, all - 1);
+    else
+        snprintf(error, sizeof(error), "%s", first);
+    (void)!json_object_set_new(report, "error", json_string(error));
 }
 
-static void keep_number(uint64_t now, uint64_t *new, const char *flag)
+int reload_config(struct config *config, int argc, char *const argv[], json_t *report)
 {
-    if (now != *new)
-        warn_fixed(flag);
-    *new = now;
-}
-
-static void keep_fixed(struct config *now, struct config *new)
-{
-    keep_text(&now->run_dir, &new->run_dir, "--run-dir");
-    keep_text(&now->state_dir, &new->state_dir, "--state-dir");
-    keep_text(&now->servers, &new->servers, "--servers");
-    keep_text(&now->redis, &new->redis, "--redis");
-    keep_text(&now->channel_prefix, &new->channel_prefix, "--channel-prefix");
-    keep_text(&now->stream, &new->stream, "--stream");
-    keep_number(now->stream_maxlen, &new->stream_maxlen, "--stream-maxlen");
-    keep_text(&now->http, &new->http, "--http");
-    keep_text(&now->http_token_file, &new->http_token_file, "--http-token-file");
-    keep_number(now->bell_queue, &new->bell_queue, "--bell-queue");
-    keep_number(now->capacity, &new->capacity, "--capacity");
-    keep_number(now->max_question, &new->max_question, "--max-question");
-    keep_number(now->max_clients, &new->max_clients, "--max-clients");
-    keep_number(now->subscriber_queue, &new->subscriber_queue, "--subscriber-queue");
-}
-
-int reload_config(struct config *config, int argc, char *const argv[])
-{
-    struct config new;
+    struct config next;
     struct problems problems;
-    config_init(&new);
+    config_init(&next);
     problems_init(&problems);
-    config_read(&new, argc, argv, &problems);
+    config_read(&next, argc, argv, &problems);
     int result = problems.count + problems.more > 0 ? 1 : 0;
     if (result == 0) {
-        keep_fixed(config, &new);
-        config_fini(config);
-        *config = new;
-        log_info("config.reloaded");
+        take_over(config, &next, report);
     } else {
-        for (size_t i = 0; i < problems.count; i++)
-            log_error("config.rejected", LOG_TEXT("problem", problems.lines[i]));
-        config_fini(&new);
+        tell_problems(&problems, report);
+        config_fini(&next);
     }
     problems_fini(&problems);
     return result;

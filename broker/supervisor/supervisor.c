@@ -15,7 +15,7 @@
 #include "broker/supervisor/reload.h"
 #include "broker/supervisor/watchdog.h"
 #include "common/buf.h"
-#include "common/clock.h"
+#include "common/file_watch.h"
 #include "common/link.h"
 #include "common/log.h"
 
@@ -48,7 +48,8 @@ struct supervisor {
     uv_loop_t loop;
     uv_signal_t signals[ARRAY_LENGTH(signals)];
     struct watchdog *watchdog;
-    uint64_t configured_ms; /* when the settings were read */
+    json_t *report;                 /* of the readings of the configuration, for `status` */
+    struct file_watch *config_file; /* NULL: no --config */
     struct child *hub;
     struct child **workers; /* NULL where none was ever wanted */
     unsigned workers_wanted;
@@ -118,9 +119,10 @@ static void send_slots(struct supervisor *supervisor, bool in_any_case)
 
 static void send_configured(struct supervisor *supervisor)
 {
-    char text[24];
-    snprintf(text, sizeof(text), "%" PRIu64, supervisor->configured_ms);
-    child_send(supervisor->hub, "configured", text);
+    char *text = json_dumps(supervisor->report, JSON_COMPACT);
+    if (text != NULL)
+        child_send(supervisor->hub, "configured", text);
+    free(text);
 }
 
 static void on_spawned(void *user, struct child *child)
@@ -251,11 +253,9 @@ static void reload(struct supervisor *supervisor)
         return;
     if (supervisor->announced)
         notify_reloading();
-    if (reload_config(options->config, options->argc, options->argv) == 0) {
+    if (reload_config(options->config, options->argc, options->argv, supervisor->report) == 0) {
         log_set_level((enum log_level)options->config->log_level);
-        supervisor->configured_ms = clock_wall_ms();
         send_config_to_all(supervisor);
-        send_configured(supervisor);
         retry_failed(supervisor->hub);
         for (unsigned slot = 0; slot < supervisor->workers_wanted; slot++)
             retry_failed(supervisor->workers[slot]);
@@ -263,9 +263,16 @@ static void reload(struct supervisor *supervisor)
         if (options->config->workers != workers)
             scale(supervisor, (unsigned)options->config->workers);
     }
+    send_configured(supervisor);
     child_send(supervisor->hub, "reload", NULL);
     if (supervisor->announced)
         notify_ready();
+}
+
+static void on_config_file(void *user)
+{
+    log_info("config.changed");
+    reload(user);
 }
 
 /* --- stopping --- */
@@ -296,6 +303,7 @@ static void close_handles(struct supervisor *supervisor)
     for (size_t i = 0; i < ARRAY_LENGTH(signals); i++)
         uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
     watchdog_close(supervisor->watchdog);
+    file_watch_close(supervisor->config_file);
     if (supervisor->hub != NULL)
         child_close(supervisor->hub);
     for (unsigned slot = 0; slot < supervisor->options->workers_max; slot++)
@@ -449,8 +457,11 @@ static void start(struct supervisor *supervisor)
     }
     supervisor->workers_wanted = (unsigned)supervisor->options->config->workers;
     supervisor->hub = child_open(&supervisor->loop, &hub);
+    const char *path = config_file(supervisor->options->argc, supervisor->options->argv);
+    bool watched = path == NULL ||
+                   file_watch_open(&supervisor->loop, path, on_config_file, supervisor, &supervisor->config_file) == 0;
     supervisor->watchdog = watchdog_open(&supervisor->loop, is_well, supervisor);
-    if (supervisor->hub != NULL && supervisor->watchdog != NULL &&
+    if (watched && supervisor->hub != NULL && supervisor->watchdog != NULL &&
         open_workers(supervisor, supervisor->workers_wanted)) {
         reconcile(supervisor);
     } else {
@@ -463,7 +474,8 @@ static void start(struct supervisor *supervisor)
 int supervisor_run(const struct supervisor_options *options)
 {
     assert(options->config->workers >= 1 && options->config->workers <= options->workers_max);
-    struct supervisor supervisor = {.options = options, .rolling = NOT_ROLLING, .configured_ms = clock_wall_ms()};
+    struct supervisor supervisor = {
+        .options = options, .rolling = NOT_ROLLING, .report = reload_report(options->argc, options->argv)};
     int result = 1;
     supervisor.workers = calloc(options->workers_max, sizeof(*supervisor.workers));
     if (supervisor.workers == NULL || uv_loop_init(&supervisor.loop) != 0) {
@@ -478,6 +490,7 @@ int supervisor_run(const struct supervisor_options *options)
     buf_fini(&supervisor.slots);
     uv_loop_close(&supervisor.loop);
 free_workers:
+    json_decref(supervisor.report);
     free(supervisor.workers);
     return result;
 }
