@@ -353,7 +353,7 @@ describe('lifecycle', { concurrency: 4 }, () => {
     const redis = await startRedis(t);
     const fleet = [await startHostileServer(t), await startHostileServer(t)];
     const brokers = await Promise.all(fleet.map((server, i) =>
-      startBroker(t, { servers: { [`s${i}`]: { url: server.url } }, args: ['--workers', '1', '--redis', redis.url] })));
+      startBroker(t, { servers: { [`s${i}`]: { url: server.url } }, args: ['--workers', '1', '--redis', redis.url, '--stream', 'feed'] })));
     const watches = await Promise.all(brokers.map((broker) => broker.watch('--kind', 'tools')));
     const instances = [];
     for (const [i, broker] of brokers.entries()) {
@@ -369,6 +369,15 @@ describe('lifecycle', { concurrency: 4 }, () => {
     assert.deepEqual(watches[0].events(), watches[1].events());
     assert.deepEqual(watches[0].events().map(({ serverId, generation }) => [serverId, generation]), [['s0', 1], ['s1', 1]]);
     assert.deepEqual(fleet.map((server) => server.count('GET')), [1, 1]);
+    assert.deepEqual((await redis.entries('feed')).map(({ id }) => id), instances.map((instance, i) => `${instance}:s${i}:tools:1`));
+
+    // who has the other watch the same server as well hears of its changes twice, and can tell the two apart
+    await brokers[1].writeServers({ s0: { url: fleet[0].url }, s1: { url: fleet[1].url } });
+    await brokers[1].untilTools('s0', 2);
+    fleet[0].change();
+    await until('both entries', async () => (await redis.entries('feed')).length === 4);
+    assert.deepEqual((await redis.entries('feed')).slice(2).map(({ id }) => id).sort(),
+      [`${instances[0]}:s0:tools:2`, `${instances[1]}:s0:tools:1`].sort());
     await brokers[0].stop();
     await brokers[0].start();
     assert.equal((await brokers[0].ask('status')).instance, instances[0], 'the instance is that of the state directory');

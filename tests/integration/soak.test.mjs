@@ -4,10 +4,11 @@
 //
 // MCP_BROKER_SOAK_SECONDS is how long the trouble lasts, MCP_BROKER_SOAK_SEED another course of it.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import test from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { childrenOf, startBroker } from './lib/broker.mjs';
+import { residentKb, toleranceKb } from './lib/process.mjs';
 import { startRandom } from './lib/random.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { startSessionServer, startStatelessServer } from './lib/servers.mjs';
@@ -59,10 +60,7 @@ async function trouble(actor, random) {
   }
 }
 
-const residentKb = (pid) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(/^VmRSS:\s+(\d+)/m)[1]);
 const descriptors = (pid) => readdirSync(`/proc/${pid}/fd`).length;
-/** What a sanitizer keeps of freed memory is no growth. */
-const toleranceKb = (pid, kb) => (/lib[at]san/.test(readFileSync(`/proc/${pid}/maps`, 'utf8')) ? 8192 + kb / 4 : 1024 + kb / 50);
 
 test(`${count} servers in trouble for ${seconds} s`, { timeout: (seconds + 90) * 1000 }, async (t) => {
   const random = startRandom(seed);

@@ -10,7 +10,7 @@ const serverInfo = { name: 'fleet', version: '1.0.0' };
 
 class Server {
   constructor(id, era) {
-    Object.assign(this, { id, era, version: 0, changedAt: 0, streams: new Set(), mostStreams: 0, sessions: new Set(), opened: 0 });
+    Object.assign(this, { id, era, version: 0, changedAt: 0, streams: new Set(), mostStreams: 0, longestOverlap: 0, sessions: new Set(), opened: 0 });
   }
   open(response, subscription, session) {
     const held = { response, subscription, session };
@@ -18,7 +18,11 @@ class Server {
     this.streams.add(held);
     this.opened++;
     this.mostStreams = Math.max(this.mostStreams, this.streams.size);
-    response.on('close', () => this.streams.delete(held)).on('error', () => {});
+    if (this.streams.size === 2) this.overlapSince = performance.now();
+    response.on('close', () => {
+      this.streams.delete(held);
+      if (this.streams.size === 1) this.longestOverlap = Math.max(this.longestOverlap, performance.now() - this.overlapSince);
+    }).on('error', () => {});
     return held;
   }
   say({ response, subscription }, method, params) {
@@ -86,7 +90,7 @@ function answer(server, request, response, message) {
 }
 
 /** An array of `count` servers, and its `definitions` for a servers file. Each has {id, version, changedAt, streams, mostStreams,
- * opened, change(), cut(), forget()}. */
+ * longestOverlap (ms that it was held twice), opened, change(), cut(), forget()}. */
 export async function startFleet(t, count) {
   const fleet = Array.from({ length: count }, (_, i) => new Server(`server-${i}`, i % 2 ? 'session' : 'stateless'));
   const byPath = new Map(fleet.map((server) => [`/${server.id}`, server]));

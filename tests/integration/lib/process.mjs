@@ -1,5 +1,6 @@
 // Child processes of the tests: started with their output kept, ended by their pid, never left behind.
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 
 /** Starts a program. The object has `pid`, `stdout` and `stderr` so far, `lines(stream)`, `exit` (a promise of
  * {code, signal}) and `kill(signal)`. */
@@ -30,3 +31,8 @@ export async function run(command, args, { input, ...options } = {}) {
   const { code, signal } = await started.exit;
   return { code, signal, stdout: started.stdout, stderr: started.stderr };
 }
+
+export const residentKb = (pid) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(/^VmRSS:\s+(\d+)/m)[1]);
+
+/** How much more a process of so many KB may hold: what a sanitizer keeps of freed memory is no growth. */
+export const toleranceKb = (pid, kb) => (/lib[at]san/.test(readFileSync(`/proc/${pid}/maps`, 'utf8')) ? 8192 + kb / 4 : 1024 + kb / 50);
