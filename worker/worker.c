@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/table.h"
+#include "common/turn.h"
 #include "worker/assignments.h"
 #include "worker/conn/conns.h"
 #include "worker/http/guard.h"
@@ -31,7 +32,7 @@ enum {
     BEAT_MS = 1000,
     STOP_LOOK_MS = 20,
     STOP_MAX_MS = 6000, /* a peer gives its farewell 5 s */
-    HANDLES = 4
+    HANDLES = 3
 };
 
 /* Who may be connected to. Exchanges under way hold on to the rules they began with, so old ones are kept. */
@@ -57,14 +58,13 @@ struct worker {
     struct assignments *assignments;
     uint64_t descriptors; /* connections that the limit of open files allows */
     uint64_t armed_for;   /* what `timer` is set to, TIMELINE_NEVER: not set */
-    uint64_t turn_began_ns, longest_turn_ns;
+    struct turn turn;
     uint64_t bytes_counted;
     uint64_t stop_until_ms; /* 0: not stopping */
     void (*on_stopped)(void *user);
     void *on_stopped_user;
     int handles_open;
     uv_prepare_t prepare;
-    uv_check_t check;
     uv_timer_t timer, beat;
 };
 
@@ -201,23 +201,14 @@ static void on_prepare(uv_prepare_t *prepare)
     conn_run_admitted(&worker->env);
     publish_flush(worker->publish);
     set_timer(worker);
-    uint64_t turn_ns = uv_hrtime() - worker->turn_began_ns;
-    if (worker->turn_began_ns && turn_ns > worker->longest_turn_ns)
-        worker->longest_turn_ns = turn_ns;
-}
-
-static void on_check(uv_check_t *check)
-{
-    struct worker *worker = check->data;
-    worker->turn_began_ns = uv_hrtime();
+    turn_end(&worker->turn, worker->loop);
 }
 
 static void on_beat(uv_timer_t *timer)
 {
     struct worker *worker = timer->data;
     uint64_t connections = admission_connections(worker->env.admission);
-    table_slot_beat(worker->table, worker->slot, worker->longest_turn_ns / 1000, connections);
-    worker->longest_turn_ns = 0;
+    table_slot_beat(worker->table, worker->slot, turn_take_longest_us(&worker->turn), connections);
     uint64_t bytes = http_bytes_received(worker->http);
     table_count(worker->table, worker->slot, COUNTER_BYTES_RECEIVED, bytes - worker->bytes_counted);
     worker->bytes_counted = bytes;
@@ -231,13 +222,12 @@ static void on_beat(uv_timer_t *timer)
 static void start_handles(struct worker *worker)
 {
     uv_prepare_init(worker->loop, &worker->prepare);
-    uv_check_init(worker->loop, &worker->check);
+    turn_init(&worker->turn, worker->loop);
     uv_timer_init(worker->loop, &worker->timer);
     uv_timer_init(worker->loop, &worker->beat);
     worker->handles_open = HANDLES;
-    worker->prepare.data = worker->check.data = worker->timer.data = worker->beat.data = worker;
+    worker->prepare.data = worker->timer.data = worker->beat.data = worker;
     uv_prepare_start(&worker->prepare, on_prepare);
-    uv_check_start(&worker->check, on_check);
     uv_timer_start(&worker->beat, on_beat, 0, BEAT_MS);
     worker->armed_for = TIMELINE_NEVER;
 }
@@ -388,7 +378,6 @@ void worker_destroy(struct worker *worker)
     table_close(worker->table);
     config_fini(&worker->config);
     uv_close((uv_handle_t *)&worker->prepare, on_handle_closed);
-    uv_close((uv_handle_t *)&worker->check, on_handle_closed);
     uv_close((uv_handle_t *)&worker->timer, on_handle_closed);
     uv_close((uv_handle_t *)&worker->beat, on_handle_closed);
 }

@@ -134,6 +134,7 @@ static uint64_t published(const struct scene *scene, uint32_t row)
 
 static void answer_last(struct scene *scene, enum relay_answer answer)
 {
+    assert_true(scene->sent_count > 0);
     relay_answered(scene->relay, scene->sent[scene->sent_count - 1].ticket, answer);
 }
 
