@@ -34,6 +34,16 @@ static const char *const state_meanings[STATE_COUNT] = {
 #include "common/states.def"
 };
 
+static const char *const conn_event_names[CONN_EVENT_COUNT] = {
+#define CONN_EVENT(symbol, name, meaning) [CONN_EVENT_##symbol] = name,
+#include "common/conn_events.def"
+};
+
+static const char *const conn_event_meanings[CONN_EVENT_COUNT] = {
+#define CONN_EVENT(symbol, name, meaning) [CONN_EVENT_##symbol] = meaning,
+#include "common/conn_events.def"
+};
+
 static const char *const era_names[ERA_COUNT] = {
     [ERA_UNKNOWN] = unknown,
     [ERA_STATELESS] = "stateless",
@@ -111,6 +121,26 @@ bool state_from_name(const char *name, enum state *state)
         return false;
     }
     *state = (enum state)index;
+    return true;
+}
+
+const char *conn_event_name(unsigned event)
+{
+    return name_at(conn_event_names, CONN_EVENT_COUNT, event);
+}
+
+const char *conn_event_meaning(unsigned event)
+{
+    return name_at(conn_event_meanings, CONN_EVENT_COUNT, event);
+}
+
+bool conn_event_from_name(const char *name, enum conn_event *event)
+{
+    size_t index = index_of(conn_event_names, CONN_EVENT_COUNT, name);
+    if (index == CONN_EVENT_COUNT) {
+        return false;
+    }
+    *event = (enum conn_event)index;
     return true;
 }
 

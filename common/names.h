@@ -22,6 +22,16 @@ const char *state_meaning(unsigned state); /* for people */
 bool state_is_connected(unsigned state);
 bool state_from_name(const char *name, enum state *state);
 
+/* What can happen to a connection: why its state changed. */
+enum conn_event {
+#define CONN_EVENT(symbol, ...) CONN_EVENT_##symbol,
+#include "common/conn_events.def"
+    CONN_EVENT_COUNT
+};
+const char *conn_event_name(unsigned event);
+const char *conn_event_meaning(unsigned event); /* for people */
+bool conn_event_from_name(const char *name, enum conn_event *event);
+
 /* Families of protocol revisions that a listener treats alike; the revision itself is text (`protocolVersion`). */
 enum era {
     ERA_UNKNOWN,

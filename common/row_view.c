@@ -105,6 +105,7 @@ static json_t *history_value(const struct row *row)
         put(&entry, "at", number(change->at_s * UINT64_C(1000)));
         put(&entry, "from", json_string(state_name(change->from)));
         put(&entry, "to", json_string(state_name(change->to)));
+        put(&entry, "why", json_string(conn_event_name(change->event)));
         if (json_array_append_new(changes, view_end(&entry)) != 0) {
             json_decref(changes);
             return NULL;

@@ -15,7 +15,7 @@
 
 /* A new reference, or NULL: no such row, in no use, busy, or no memory. `detail` adds promptCount, promptsHash,
  * promptsGeneration, promptsPublished, the same for resources, events (the kinds watched), notifications, connects,
- * stateSince, and `history`: [{"at","from","to"}], latest first. */
+ * stateSince, and `history`: [{"at","from","to","why"}], latest first. */
 json_t *row_view(const struct table *table, uint32_t row, bool detail);
 
 /* {"listening": 12, …}: the states that some server is in. *total is all servers, *unpublished the lists whose last change

@@ -11,13 +11,24 @@
 #include <string.h>
 #include <time.h>
 
+/* Marks without a width, that turn what stands around them or hide in it: U+200B..200F, 2028..202E, 2060..206F, FEFF. */
+static bool is_invisible(const unsigned char *text)
+{
+    unsigned code = (text[0] & 0x0fU) << 12 | (text[1] & 0x3fU) << 6 | (text[2] & 0x3fU);
+
+    return (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+           (code >= 0x2060 && code <= 0x206f) || code == 0xfeff;
+}
+
 /* Size of the character at `text`, or 0 when it is none that may be shown (a control, or no UTF-8). */
 static size_t character_size(const unsigned char *text)
 {
     bool is_c0 = text[0] < ' ' || text[0] == 0x7f;
     bool is_c1 = text[0] == 0xc2 && text[1] < 0xa0;
 
-    return is_c0 || is_c1 ? 0 : utf8_size((const char *)text);
+    size_t size = is_c0 || is_c1 ? 0 : utf8_size((const char *)text);
+
+    return size == 3 && is_invisible(text) ? 0 : size;
 }
 
 static size_t step(const unsigned char *text)

@@ -9,7 +9,7 @@
 
 enum { FORMAT_TIME_SIZE = 32, FORMAT_NO_CUT = 0 };
 
-/* The text with `?` for each control character and each byte that is no UTF-8. NULL is "". */
+/* The text with `?` for each byte of a control character, of an invisible one, and of what is no UTF-8. NULL is "". */
 void format_text(FILE *out, const char *text);
 
 /* The same, cut to `max` characters (the last being `…`; FORMAT_NO_CUT: not at all) and then filled up with blanks to

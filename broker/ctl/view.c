@@ -10,6 +10,7 @@
 #include "broker/ctl/format.h"
 #include "common/compiler.h"
 #include "common/duration.h"
+#include "common/names.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -138,51 +139,80 @@ static void write_scalar(FILE *out, const char *key, const json_t *value, uint64
     }
 }
 
-/* An entry of `history`: "2026-01-31 12:00:01  connecting -> listening". */
+/* "2026-01-31 12:00:01  connecting -> listening: the stream is open". */
 static void write_change(FILE *out, const json_t *change)
 {
     char time[FORMAT_TIME_SIZE];
+    enum conn_event event;
 
-    fprintf(out, "%s  ", format_time(field_number(change, "at"), time));
+    fprintf(out, "  %s  ", format_time(field_number(change, "at"), time));
     format_text(out, field_text(change, "from"));
     fputs(" -> ", out);
     format_text(out, field_text(change, "to"));
+    if (conn_event_from_name(field_text(change, "why"), &event))
+        fprintf(out, ": %s", conn_event_meaning(event));
+    fputc('\n', out);
 }
 
-static void write_list(FILE *out, const json_t *list)
+static void write_array(FILE *out, const json_t *array, uint64_t now_ms)
 {
-    size_t i;
     const json_t *item;
+    size_t i;
 
-    json_array_foreach (list, i, item) {
-        if (json_is_object(item)) {
-            fprintf(out, "%*s", i > 0 ? LABEL_WIDTH + 1 : 0, "");
-            write_change(out, item);
-            fputs(i + 1 < json_array_size(list) ? "\n" : "", out);
-        } else {
-            fputs(i > 0 ? ", " : "", out);
-            write_scalar(out, "", item, 0);
-        }
+    json_array_foreach (array, i, item) {
+        fputs(i > 0 ? ", " : "", out);
+        write_scalar(out, "", item, now_ms);
     }
+}
+
+/* Nothing where nothing is known. */
+static void write_member(FILE *out, const char *key, const json_t *value, uint64_t now_ms)
+{
+    bool is_empty = json_is_string(value) && json_string_length(value) == 0;
+    enum state state;
+
+    if (value == NULL || is_empty || json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0))
+        return;
+    format_cell(out, key, LABEL_WIDTH, FORMAT_NO_CUT);
+    fputc(' ', out);
+    if (json_is_array(value))
+        write_array(out, value, now_ms);
+    else
+        write_scalar(out, key, value, now_ms);
+    if (strcmp(key, "state") == 0 && state_from_name(json_string_value(value), &state))
+        fprintf(out, ": %s", state_meaning(state));
+    fputc('\n', out);
+}
+
+/* What is asked for first, in this order; all else follows as the broker has it. */
+static const char *const leading[] = {"serverId",    "serverName",     "workspaceId", "userId",
+                                      "state",       "stateSince",     "lastError",   "reconnectAttempts",
+                                      "nextAttempt", "connectedSince", "lastHeard"};
+
+static bool is_leading(const char *key)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(leading); i++)
+        if (strcmp(key, leading[i]) == 0)
+            return true;
+    return false;
 }
 
 void view_server(FILE *out, json_t *server, uint64_t now_ms)
 {
+    const json_t *history = json_object_get(server, "history"), *change;
     const char *key;
     json_t *value;
+    size_t i;
 
-    json_object_foreach (server, key, value) {
-        bool empty = json_is_string(value) && json_string_length(value) == 0;
-        if (empty || json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0))
-            continue;
-        format_cell(out, key, LABEL_WIDTH, FORMAT_NO_CUT);
-        fputc(' ', out);
-        if (json_is_array(value))
-            write_list(out, value);
-        else
-            write_scalar(out, key, value, now_ms);
-        fputc('\n', out);
-    }
+    for (i = 0; i < ARRAY_LENGTH(leading); i++)
+        write_member(out, leading[i], json_object_get(server, leading[i]), now_ms);
+    if (json_array_size(history) > 0)
+        fputs("history\n", out);
+    json_array_foreach (history, i, change)
+        write_change(out, change);
+    json_object_foreach (server, key, value)
+        if (!is_leading(key) && strcmp(key, "history") != 0)
+            write_member(out, key, value, now_ms);
 }
 
 /* --- status --- */

@@ -184,17 +184,6 @@ static void test_every_cell(void **unused)
     }
 }
 
-static void test_names_are_total_and_distinct(void **unused)
-{
-    (void)unused;
-    for (unsigned a = 0; a < CONN_EVENT_COUNT; a++) {
-        assert_non_null(conn_event_name(a));
-        for (unsigned b = 0; b < a; b++)
-            assert_string_not_equal(conn_event_name(a), conn_event_name(b));
-    }
-    assert_string_equal(conn_event_name(CONN_EVENT_COUNT), "unknown");
-}
-
 /* Whatever a server is doing, it can be let go, switched off and changed. */
 static void test_owner_always_wins(void **unused)
 {
@@ -239,7 +228,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_cell),
-        cmocka_unit_test(test_names_are_total_and_distinct),
         cmocka_unit_test(test_owner_always_wins),
         cmocka_unit_test(test_listening_is_entered_and_left_honestly),
         cmocka_unit_test(test_every_state_has_a_way_on),

@@ -65,6 +65,7 @@ static void texts_are_made_fit(void **state)
         {"a\x1b[31mb\r\n\x7f", "a?[31mb???"},
         {"c1 \xc2\x9b.", "c1 ??."},
         {"\xff\xc3", "??"},
+        {"evil \xe2\x80\xaegnp.exe\xef\xbb\xbf", "evil ???gnp.exe???"},
         {"\xe2\x82", "??"},
         {"\xc0\x80", "??"},
         {NULL, ""},
@@ -159,19 +160,24 @@ static void a_server_is_shown_whole(void **state)
     FILE *out = open_out();
     json_t *server = parse("{\"serverId\": \"a\", \"userId\": \"\", \"lastError\": null, \"connected\": true, "
                            "\"generation\": 4, \"connectedSince\": 1700000000000, \"events\": [\"tools\", \"prompts\"],"
-                           " \"history\": [{\"at\": 1700000000000, \"from\": \"connecting\", \"to\": \"listening\"},"
+                           " \"state\": \"listening\", \"serverName\": \"A\","
+                           " \"history\": [{\"at\": 1700000000000, \"from\": \"connecting\", \"to\": \"listening\","
+                           " \"why\": \"listening\"},"
                            " {\"at\": 1699999999000, \"from\": \"queued\", \"to\": \"connecting\"}]}");
 
     (void)state;
     view_server(out, server, 1700000012000);
     json_decref(server);
     expect(out, "serverId             a\n"
+                "serverName           A\n"
+                "state                listening: the stream is open and, where the era has it, acknowledged\n"
+                "connectedSince       12s ago (2023-11-14 22:13:20)\n"
+                "history\n"
+                "  2023-11-14 22:13:20  connecting -> listening: the stream is open\n"
+                "  2023-11-14 22:13:19  queued -> connecting\n"
                 "connected            yes\n"
                 "generation           4\n"
-                "connectedSince       12s ago (2023-11-14 22:13:20)\n"
-                "events               tools, prompts\n"
-                "history              2023-11-14 22:13:20  connecting -> listening\n"
-                "                     2023-11-14 22:13:19  queued -> connecting\n");
+                "events               tools, prompts\n");
 }
 
 static void status_is_told(void **state)

@@ -32,6 +32,8 @@ static void all_values_have_names(void **state)
     (void)state;
     check_names(kind_name, KIND_COUNT);
     check_names(state_name, STATE_COUNT);
+    check_names(conn_event_name, CONN_EVENT_COUNT);
+    check_names(conn_event_meaning, CONN_EVENT_COUNT);
     check_names(era_name, ERA_COUNT);
     check_names(transport_name, TRANSPORT_COUNT);
     check_names(source_name, SOURCE_COUNT);
@@ -60,6 +62,11 @@ static void names_lead_back(void **state)
     for (unsigned i = 0; i < STATE_COUNT; i++) {
         enum state found = STATE_NONE;
         assert_true(state_from_name(state_name(i), &found));
+        assert_int_equal(found, i);
+    }
+    for (unsigned i = 0; i < CONN_EVENT_COUNT; i++) {
+        enum conn_event found = CONN_EVENT_COUNT;
+        assert_true(conn_event_from_name(conn_event_name(i), &found));
         assert_int_equal(found, i);
     }
     for (unsigned i = 0; i < KIND_COUNT; i++) {

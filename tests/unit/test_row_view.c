@@ -165,7 +165,8 @@ static void detail_has_history_latest_first(void **state)
     struct fixture *fixture = *state;
     struct row row = row_called("a");
     for (unsigned i = 1; i <= ROW_HISTORY + 2; i++) {
-        row.history[row.history_next] = (struct row_change){.at_s = i, .from = STATE_QUEUED, .to = STATE_CONNECTING};
+        row.history[row.history_next] =
+            (struct row_change){.at_s = i, .from = STATE_QUEUED, .to = STATE_CONNECTING, .event = CONN_EVENT_ROOM};
         row.history_next = (uint8_t)((row.history_next + 1) % ROW_HISTORY);
     }
     row.events = 1u << KIND_TOOLS | 1u << KIND_RESOURCES;
@@ -178,6 +179,7 @@ static void detail_has_history_latest_first(void **state)
         assert_int_equal(number_of(json_array_get(history, i), "at"), (ROW_HISTORY + 2 - i) * 1000);
         assert_string_equal(text_of(json_array_get(history, i), "from"), "queued");
         assert_string_equal(text_of(json_array_get(history, i), "to"), "connecting");
+        assert_string_equal(text_of(json_array_get(history, i), "why"), "room");
     }
     const json_t *events = json_object_get(view, "events");
     assert_int_equal(json_array_size(events), 2);

@@ -298,15 +298,6 @@ static const struct conn_step steps[STATE_COUNT][CONN_EVENT_COUNT] = {
 };
 /* clang-format on */
 
-const char *conn_event_name(unsigned event)
-{
-    static const char *const names[CONN_EVENT_COUNT] = {
-#define CONN_EVENT(symbol, name, ...) [CONN_EVENT_##symbol] = name,
-#include "worker/conn/conn_events.def"
-    };
-    return event < CONN_EVENT_COUNT ? names[event] : "unknown";
-}
-
 struct conn_step conn_fsm_next(enum state state, enum conn_event event)
 {
     assert(state < STATE_COUNT && event < CONN_EVENT_COUNT);

@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of a connection as a table: a state (common/states.def) and an event (conn_events.def) give the next state
+/* The life of a connection as a table: a state (common/states.def) and an event (common/conn_events.def) give the next state
  * and what to do on the way. Every pair is decided. Pure. */
 #ifndef WORKER_CONN_FSM_H
 #define WORKER_CONN_FSM_H
 
 #include "common/names.h"
-
-enum conn_event {
-#define CONN_EVENT(symbol, ...) CONN_EVENT_##symbol,
-#include "worker/conn/conn_events.def"
-    CONN_EVENT_COUNT
-};
-const char *conn_event_name(unsigned event); /* total: "unknown" */
 
 enum conn_action {
     CONN_UNDECIDED, /* stands in no cell */
