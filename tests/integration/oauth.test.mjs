@@ -150,7 +150,7 @@ test('a server that refuses every token is left alone', async (t) => {
   });
   const broker = await startBroker(t, { servers: { s: { url: server.url, auth: bySecret(as) } }, args: ['--workers', '1'] });
   const shown = await broker.untilState('s', 'unauthorized');
-  assert.match(shown.lastError, /HTTP 401: it refuses the token/);
+  assert.match(shown.lastError, /HTTP 401: it refuses the credentials it was given/);
   assert.equal(as.requests.length, 1);
   assert.deepEqual(as.refused, ['no token', 'unknown token']);
 });

@@ -46,14 +46,13 @@ test('top shows workers and servers at each size, opens and reconnects one', asy
     assert.equal(lines.some((line) => line.startsWith('WORKER')), height > 10);
   }
 
-  await terminal.resize(80, 50);
   await terminal.text('/WEA');
   await terminal.untilScreen(/only servers with: WEA_/);
   await terminal.type('Enter');
   lines = await terminal.untilScreen(/1\/1 by state, \/WEA/);
   assert.ok(!lines.some((line) => line.startsWith('broken')));
   await terminal.type('Enter');
-  await terminal.untilScreen(/^weather$[^]*workspaceId +w1[^]*history .*-> listening/m);
+  await terminal.untilScreen(/^weather$[^]*workspaceId +w1[^]*^history$[^]*-> listening/m);
   const { connects } = await broker.ask('show', 'weather');
   await terminal.text('rn');
   await terminal.text('ry');

@@ -95,7 +95,7 @@ struct call_reply call_reply_from_end(const struct transfer_end *end)
         .session_id = "",
         .is_json = end->is_json,
         .challenged = end->challenged,
-        .had_token = end->had_token,
+        .had_credentials = end->had_credentials,
         .denied = end->denied,
         .retry_after_ms = end->retry_after_ms,
         .http = end->http,

@@ -33,7 +33,7 @@ struct call_reply {
     const char *session_id; /* Mcp-Session-Id; "": none */
     bool is_json;           /* it came as a JSON body, not on a stream */
     bool challenged;        /* WWW-Authenticate */
-    bool had_token;         /* a bearer token was sent */
+    bool had_credentials;   /* a bearer token, or an Authorization of the definition, was sent */
     bool names_host;        /* it refuses the name it was called by, which is about our URL, not about credentials */
     uint64_t retry_after_ms;
     const struct http_end *http;

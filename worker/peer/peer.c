@@ -189,11 +189,11 @@ void peer_check(struct peer *peer, const char *what, int result)
 static const char *refusal_text(const struct call_reply *reply)
 {
     if (reply->status == 401)
-        return reply->had_token ? ": it refuses the token" : ": it wants credentials";
+        return reply->had_credentials ? ": it refuses the credentials it was given" : ": it wants credentials";
     if (reply->names_host)
         return ": it refuses the host in our URL; use the name it allows, or let it allow this one";
     if (reply->status == 403)
-        return reply->challenged || reply->had_token ? ": it wants other credentials" : ": forbidden";
+        return reply->challenged || reply->had_credentials ? ": it wants other credentials" : ": forbidden";
     if (reply->status >= 300 && reply->status < 400)
         return ": a redirect, which is not followed";
     if (reply->code == JSONRPC_HEADER_MISMATCH || reply->code == JSONRPC_MISSING_CAPABILITY)

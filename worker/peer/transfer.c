@@ -28,7 +28,7 @@ struct transfer {
     struct sse sse;
     uint64_t retry_after_ms;
     int status;
-    bool is_event_stream, is_json, is_empty, challenged, had_token;
+    bool is_event_stream, is_json, is_empty, challenged, had_credentials;
     bool busy;
     bool cancelled; /* while it was busy */
 };
@@ -72,7 +72,7 @@ static struct transfer_end end_of(const struct transfer *transfer)
         .is_json = transfer->is_json,
         .is_empty = transfer->is_empty,
         .challenged = transfer->challenged,
-        .had_token = transfer->had_token,
+        .had_credentials = transfer->had_credentials,
         .body = transfer->body != NULL ? buf_text(transfer->body) : "",
         .last_event_id = sse_last_id(&transfer->sse),
         .retry_ms = sse_retry_ms(&transfer->sse),
@@ -245,6 +245,14 @@ static void on_denied(void *user, const struct oauth_failure *failure)
 static const struct bearer_handlers HANDLERS = {.http = {.on_head = on_head, .on_body = on_body, .on_end = on_end},
                                                 .on_denied = on_denied};
 
+static bool has_authorization(const struct server_def *def)
+{
+    for (size_t i = 0; i < def->header_count; i++)
+        if (strcasecmp(def->headers[i].name, "Authorization") == 0)
+            return true;
+    return false;
+}
+
 static int start_exchange(struct transfer *transfer, const struct transfer_target *target,
                           const struct transfer_request *request)
 {
@@ -274,7 +282,7 @@ static int start_exchange(struct transfer *transfer, const struct transfer_targe
         .guard = target->guard,
         .guard_user = target->guard_user,
     };
-    transfer->had_token = target->account != NULL;
+    transfer->had_credentials = target->account != NULL || has_authorization(target->def);
     if (target->account != NULL)
         result = bearer_start(target->http, target->account, &http, &HANDLERS, transfer, &transfer->bearer);
     else

@@ -52,7 +52,7 @@ struct transfer_end {
     bool is_json;
     bool is_empty;                      /* not a byte of body came */
     bool challenged;                    /* there was a WWW-Authenticate */
-    bool had_token;                     /* it was sent with a bearer token, or a 401 would have brought one */
+    bool had_credentials;               /* it was sent with an Authorization, or a 401 would have brought a token */
     const struct oauth_failure *denied; /* there was no token to be had; NULL: not so */
     const struct http_end *http; /* how the exchange ended; NULL: it was broken off, see `problem` and `denied` */
     const char *problem;         /* what the server did wrong, a literal; or NULL */

@@ -20,6 +20,10 @@ export default {
     on: always((x) => x.send(401, { 'WWW-Authenticate': 'Bearer realm="x"' })),
     state: 'unauthorized', error: /HTTP 401: it wants credentials/, asked: { 'server/discover': 1, initialize: 0 },
   },
+  '401 to the Authorization that is configured': {
+    on: always((x) => x.send(401)), definition: { headers: { authorization: 'Bearer wrong' } },
+    state: 'unauthorized', error: /HTTP 401: it refuses the credentials it was given/, asked: { 'server/discover': 1, initialize: 0 },
+  },
   '403': {
     on: always((x) => x.send(403)),
     state: 'unauthorized', error: /HTTP 403: forbidden/, asked: { 'server/discover': 1, initialize: 0 },
