@@ -25,6 +25,9 @@ struct config {
 #include "common/settings.def"
 };
 
+/* Words of --sandbox. */
+enum config_sandbox { CONFIG_SANDBOX_ON, CONFIG_SANDBOX_OFF };
+
 /* What the command line asked for. */
 enum config_action { CONFIG_RUN, CONFIG_CHECK, CONFIG_HELP, CONFIG_SHOW_VERSION };
 

@@ -255,12 +255,13 @@ static uint64_t count_cpus(void)
 }
 
 static void set_default_dir(struct reading *reading, char **dir, const char *flag, const char *variables,
-                            int (*get_default)(char *, size_t))
+                            int (*get_default)(char *, size_t, bool))
 {
     char path[PATH_MAX];
     if (*dir != NULL)
         return;
-    if (get_default(path, sizeof(path)) == 0)
+    /* A broker of root's stays one when it has become another user, and reads its configuration again. */
+    if (get_default(path, sizeof(path), geteuid() == 0 || reading->config->user != NULL) == 0)
         *dir = strdup(path);
     if (*dir == NULL)
         problems_add(reading->problems, "%s: has no default here, name a directory or set one of %s", flag, variables);

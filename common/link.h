@@ -2,7 +2,8 @@
 /* The link between the supervisor and one child: a SOCK_SEQPACKET socket pair, the child's end at descriptor 3. A
  * message is a text: a word, and after the first space or line break its argument.
  *
- *   to the child     start <slot> <start count>\n<configuration>   the first message
+ *   to the child     start <slot> <start count>\n<configuration>   the first message, but for:
+ *                    files <path>\n<path>\n...                     (worker) what it may open
  *                    config\n<configuration>                       settings have changed
  *                    slots <n> <n> ... out <n> <n> ...             (hub) the worker slots in service, and those out
  *                                                                  of it because their workers do not live
@@ -13,6 +14,7 @@
  *   from the child   ready                                         it does its work now
  *                    alive                                         once a second, from the loop: silence is death
  *                    scale <n> | roll | reload | log-level <word>  (hub) asked for by an operator
+ *                    files <path>\n<path>\n...                     (hub) what workers must be able to open
  *
  * End of file means that the other side is gone: a child then stops, the supervisor reaps. Runs on one libuv loop. */
 #ifndef COMMON_LINK_H

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define DIRECTORY_NAME "mcp-broker"
 
@@ -50,22 +49,22 @@ int paths_join(char *out, size_t size, const char *dir, const char *name)
     return length >= 0 && (size_t)length < size ? 0 : -ENAMETOOLONG;
 }
 
-int paths_default_run_dir(char *out, size_t size)
+int paths_default_run_dir(char *out, size_t size, bool is_system)
 {
     int result = first_of_list(out, size, "RUNTIME_DIRECTORY");
     if (result != -ENOENT)
         return result;
-    if (geteuid() == 0)
+    if (is_system)
         return paths_join(out, size, "/run", DIRECTORY_NAME);
     return under(out, size, "XDG_RUNTIME_DIR", "");
 }
 
-int paths_default_state_dir(char *out, size_t size)
+int paths_default_state_dir(char *out, size_t size, bool is_system)
 {
     int result = first_of_list(out, size, "STATE_DIRECTORY");
     if (result != -ENOENT)
         return result;
-    if (geteuid() == 0)
+    if (is_system)
         return paths_join(out, size, "/var/lib", DIRECTORY_NAME);
     result = under(out, size, "XDG_STATE_HOME", "");
     return result != -ENOENT ? result : under(out, size, "HOME", "/.local/state");

@@ -5,6 +5,7 @@
 
 #include "common/compiler.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define PATHS_LOCK         "lock"             /* flock: one broker a run directory */
@@ -20,9 +21,9 @@
  * refuses a run directory that is too long for them.) */
 MUST_CHECK int paths_join(char *out, size_t size, const char *dir, const char *name);
 
-/* The run directory when no flag names one, as `--run-dir` says; the state directory likewise. 0, or -ENOENT when the
- * environment has none ($XDG_RUNTIME_DIR, $HOME). */
-MUST_CHECK int paths_default_run_dir(char *out, size_t size);
-MUST_CHECK int paths_default_state_dir(char *out, size_t size);
+/* The run directory when no flag names one, as `--run-dir` says, for a broker of the system (that root starts) or a
+ * user's; the state directory likewise. 0, or -ENOENT when the environment has none ($XDG_RUNTIME_DIR, $HOME). */
+MUST_CHECK int paths_default_run_dir(char *out, size_t size, bool is_system);
+MUST_CHECK int paths_default_state_dir(char *out, size_t size, bool is_system);
 
 #endif

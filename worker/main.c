@@ -5,10 +5,12 @@
  *
  * Signals of a terminal reach the whole process group; the supervisor decides what they mean, so they are ignored here.
  * Descriptors that were left open by whoever started the broker are closed: 0 to 3 are the contract. */
+#include "common/conceal.h"
 #include "common/config.h"
 #include "common/link.h"
 #include "common/log.h"
 #include "common/program.h"
+#include "common/sandbox.h"
 #include "worker/peer/peer.h"
 #include "worker/probe.h"
 #include "worker/stdio/spawner.h"
@@ -31,6 +33,7 @@ struct process {
     uv_loop_t loop;
     struct link *link;
     struct worker *worker;
+    char *files; /* that it may open, as it was told before `start`; NULL: none */
     int exit_code;
 };
 
@@ -65,6 +68,23 @@ static void on_spawner_gone(void *user)
     stop(user);
 }
 
+/* Called while this is one thread; the spawner stays outside. 0, or 1 when it can't be, which was logged. */
+static int lock_in(struct process *process, const struct config *config)
+{
+    const struct sandbox_options options = {
+        .role = SANDBOX_WORKER, .run_dir = config->run_dir, .files = process->files};
+    char error[SANDBOX_ERROR_SIZE];
+    if (spawner_open(&process->loop, on_spawner_gone, process) != 0)
+        return 1;
+    if (!config->debuggable)
+        conceal_memory();
+    if (config->sandbox == CONFIG_SANDBOX_OFF || sandbox_enter(&options, error) == 0)
+        return 0;
+    log_error("worker.sandbox", LOG_TEXT("error", error));
+    process->exit_code = EXIT_CONFIG;
+    return 1;
+}
+
 /* "<slot> <start count>\n<configuration>" */
 static void start(struct process *process, const char *argument)
 {
@@ -81,14 +101,15 @@ static void start(struct process *process, const char *argument)
     char role[ROLE_SIZE];
     snprintf(role, sizeof(role), "worker-%d", slot);
     log_open(role, (enum log_level)config.log_level, (enum log_format)config.log_format);
-    if (spawner_open(&process->loop, on_spawner_gone, process) != 0 ||
+    process->exit_code = EXIT_FAILURE;
+    if (lock_in(process, &config) != 0 ||
         worker_create(&process->loop, slot, start_count, &config, &process->worker) != 0) {
-        process->exit_code = EXIT_FAILURE;
         goto failed;
     }
     if (link_send(process->link, "ready", "") != 0)
         log_warn("worker.link", LOG_TEXT("error", "the supervisor does not read"));
     link_keep_alive(process->link);
+    process->exit_code = EXIT_SUCCESS;
     return;
 
 failed:
@@ -113,6 +134,8 @@ static void on_message(void *user, const char *word, const char *argument)
     struct process *process = user;
     if (strcmp(word, "start") == 0)
         start(process, argument);
+    else if (strcmp(word, "files") == 0 && process->files == NULL)
+        process->files = strdup(argument);
     else if (strcmp(word, "config") == 0)
         reconfigure(process, argument);
     else if (strcmp(word, "stop") == 0)
@@ -154,6 +177,7 @@ int main(int argc, char *argv[])
         return EXIT_CONFIG;
     }
     close_range(LINK_FD + 1, ~0U, 0);
+    conceal_environment();
     ignore_signals();
     log_open("worker", LOG_LEVEL_INFO, LOG_FORMAT_AUTO);
     if (uv_loop_init(&process.loop) != 0 ||
@@ -163,5 +187,6 @@ int main(int argc, char *argv[])
     }
     uv_run(&process.loop, UV_RUN_DEFAULT);
     uv_loop_close(&process.loop);
+    free(process.files);
     return process.exit_code;
 }

@@ -9,6 +9,7 @@
 #include "common/paths.h"
 
 #include <limits.h>
+#include <unistd.h>
 
 static void print_help(void)
 {
@@ -30,7 +31,7 @@ static void choose_run_dir(struct options *options, char *memory, size_t size)
     options->run_dir = options->value[OPTION_RUN_DIR];
     if (options->run_dir != NULL && options->run_dir[0] == '\0')
         options->run_dir = NULL;
-    else if (options->run_dir == NULL && paths_default_run_dir(memory, size) == 0)
+    else if (options->run_dir == NULL && paths_default_run_dir(memory, size, geteuid() == 0) == 0)
         options->run_dir = memory;
 }
 

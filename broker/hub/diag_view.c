@@ -77,19 +77,20 @@ json_t *diag_view_status(const struct diag_facts *facts, const struct table *tab
 {
     uint64_t total, unpublished;
     json_t *states = states_view(table, &total, &unpublished);
-    return json_pack("{s:s, s:s, s:I, s:I, s:o, s:I, s:o, s:{s:i, s:I, s:I}, s:{s:s, s:o}, s:o, s:o}", //
-                     "version", MCP_BROKER_VERSION,                                                    //
-                     "instance", facts->instance,                                                      //
-                     "startedAt", (json_int_t)facts->started_ms,                                       //
-                     "total", (json_int_t)total,                                                       //
-                     "servers", states,                                                                //
-                     "unpublished", (json_int_t)unpublished,                                           //
-                     "events", relay_view(table, unpublished),                                         //
-                     "workers", "running", (int)count_running(table),                                  //
-                     "configured", (json_int_t)facts->workers_configured,                              //
-                     "outOfService", (json_int_t)facts->out_of_service_count,                          //
-                     "redis", "state", facts->redis_state, "error", text_or_null(facts->redis_error),  //
-                     "serversFile", file_view(facts),                                                  //
+    return json_pack("{s:s, s:s, s:I, s:I, s:o, s:I, s:o, s:{s:i, s:I, s:I}, s:{s:s, s:o}, s:o, s:s, s:o}", //
+                     "version", MCP_BROKER_VERSION,                                                         //
+                     "instance", facts->instance,                                                           //
+                     "startedAt", (json_int_t)facts->started_ms,                                            //
+                     "total", (json_int_t)total,                                                            //
+                     "servers", states,                                                                     //
+                     "unpublished", (json_int_t)unpublished,                                                //
+                     "events", relay_view(table, unpublished),                                              //
+                     "workers", "running", (int)count_running(table),                                       //
+                     "configured", (json_int_t)facts->workers_configured,                                   //
+                     "outOfService", (json_int_t)facts->out_of_service_count,                               //
+                     "redis", "state", facts->redis_state, "error", text_or_null(facts->redis_error),       //
+                     "serversFile", file_view(facts),                                                       //
+                     "sandbox", facts->sandbox ? facts->sandbox : "off",                                    //
                      "configuration", configuration_view(facts));
 }
 

@@ -32,6 +32,7 @@ struct diag_facts {
     uint64_t file_read_ms; /* 0: never */
     const char *file_error;
     uint64_t file_left_out;
+    const char *sandbox; /* sandbox_text() */
 };
 
 json_t *diag_view_ping(const struct diag_facts *facts);

@@ -27,10 +27,12 @@
 #include "broker/hub/roster.h"
 #include "broker/hub/servers_source.h"
 #include "broker/hub/watchlist.h"
+#include "broker/hub/worker_files.h"
 #include "common/clock.h"
 #include "common/event.h"
 #include "common/log.h"
 #include "common/paths.h"
+#include "common/sandbox.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -38,7 +40,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HTTP_RETRY_S = 10, STOP_LOOK_MS = 20, STOP_AFTER_MS = 2000, EVENT_ID_SIZE = 512 };
+enum { HTTP_RETRY_S = 10, FILES_LOOK_S = 10, STOP_LOOK_MS = 20, STOP_AFTER_MS = 2000, EVENT_ID_SIZE = 512 };
 
 struct hub {
     struct hub_options options;
@@ -60,6 +62,8 @@ struct hub {
     struct http_pages *pages; /* NULL: no --http, or not yet */
     unsigned http_wait_s;
     uint64_t refused_counted; /* connections to the sockets */
+    struct worker_files worker_files;
+    unsigned files_wait_s;
     struct pulse *pulse;
     uv_timer_t *stop_timer; /* freed by its close callback */
     bool leaving, stopping;
@@ -131,10 +135,23 @@ static void on_redis_message(void *user, unsigned type, const void *payload, siz
     relay_foreign(hub->relay, type, payload, size);
 }
 
+static int ask_supervisor(void *user, const char *word, const char *argument)
+{
+    const struct hub *hub = user;
+    return hub->options.tell_supervisor(hub->options.user, word, argument);
+}
+
+static void tell_files(struct hub *hub)
+{
+    worker_files_tell(&hub->worker_files, hub->roster, ask_supervisor, hub);
+    hub->files_wait_s = FILES_LOOK_S;
+}
+
 static void on_servers(void *user, struct servers_file *file)
 {
     struct hub *hub = user;
     watchlist_apply_file(hub->watchlist, file);
+    tell_files(hub);
 }
 
 static const char *redis_state(const struct hub *hub)
@@ -159,6 +176,7 @@ static void get_facts(void *user, struct diag_facts *out)
         .out_of_service_count = hub->slots.out_count,
         .redis_state = redis_state(hub),
         .redis_error = hub->redis ? redis_link_error(hub->redis) : NULL,
+        .sandbox = sandbox_text(),
     };
     if (hub->source) {
         out->file_path = servers_source_path(hub->source);
@@ -206,12 +224,8 @@ static void on_second(void *user)
     uint64_t refused = diag_refused(hub->diag) + fanout_refused(hub->fanout);
     table_count(hub->table, TABLE_HUB, COUNTER_LIMIT_CLIENTS, refused - hub->refused_counted);
     hub->refused_counted = refused;
-}
-
-static int ask_supervisor(void *user, const char *word, const char *argument)
-{
-    const struct hub *hub = user;
-    return hub->options.tell_supervisor(hub->options.user, word, argument);
+    if (hub->files_wait_s-- == 0) /* a server that was connected at run time may name one */
+        tell_files(hub);
 }
 
 /* --- setting up --- */
@@ -346,6 +360,7 @@ static void destroy(struct hub *hub)
     roster_destroy(hub->roster);
     registry_close(hub->registry);
     table_close(hub->table);
+    worker_files_fini(&hub->worker_files);
     free(hub);
 }
 

@@ -7,9 +7,11 @@
  * and ignored here.
  */
 #include "broker/hub/hub.h"
+#include "common/conceal.h"
 #include "common/config.h"
 #include "common/link.h"
 #include "common/log.h"
+#include "common/sandbox.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -64,6 +66,20 @@ static void give_up(struct process *process, int exit_code)
     stop(process);
 }
 
+/* 0, or 1 when it can't be locked in, which was logged. */
+static int lock_in(const struct config *config)
+{
+    const struct sandbox_options options = {
+        .role = SANDBOX_HUB, .run_dir = config->run_dir, .state_dir = config->state_dir};
+    char error[SANDBOX_ERROR_SIZE];
+    if (!config->debuggable)
+        conceal_memory();
+    if (config->sandbox == CONFIG_SANDBOX_OFF || sandbox_enter(&options, error) == 0)
+        return 0;
+    log_error("hub.sandbox", LOG_TEXT("error", error));
+    return 1;
+}
+
 /* "<slot> <start count>\n<configuration>": the slot of a hub is -1. */
 static void begin(struct process *process, const char *argument)
 {
@@ -76,6 +92,10 @@ static void begin(struct process *process, const char *argument)
         return;
     }
     log_open("hub", (enum log_level)process->config.log_level, (enum log_format)process->config.log_format);
+    if (lock_in(&process->config) != 0) {
+        give_up(process, EXIT_MISCONFIGURED);
+        return;
+    }
     const struct hub_options options = {
         .config = &process->config,
         .start_count = start_count,
@@ -189,6 +209,7 @@ int main(void)
         return EXIT_MISCONFIGURED;
     }
     (void)close_range(LINK_FD + 1, ~0U, 0);
+    conceal_environment();
     ignore_signals();
     log_open("hub", LOG_LEVEL_INFO, LOG_FORMAT_AUTO);
     config_init(&process.config);

@@ -2,7 +2,8 @@
 /* A supervisor that is killed leaves its children behind. They notice at once and leave, but in order: a worker ends its
  * sessions, the hub publishes what is owed. A new broker that began meanwhile would have a second worker write the same
  * rows, which have one writer; so it waits. One of them that hangs never notices: it is killed. The table says who they
- * are, and since a pid may be somebody else's by now, only a process that runs one of our executables is meant.
+ * are, and since a pid may be somebody else's by now, only a process that has the name of one of our programs is meant.
+ * (Which file it executes is not ours to see: it keeps even its own user out, see common/conceal.)
  *
  * Whether any is left is not asked of pids but of the lock that each holds on the table (table_in_use). */
 #include "broker/supervisor/leftovers.h"
@@ -19,7 +20,7 @@
 #include <unistd.h>
 
 /* A worker gives its sessions 6 s, and the hub leaves in 2 s. */
-enum { LOOK_MS = 50, LEAVE_MS = 8000, DIE_MS = 2000 };
+enum { LOOK_MS = 50, LEAVE_MS = 8000, DIE_MS = 2000, NAME_SIZE = 17 /* 15 bytes, line break, NUL */ };
 
 /* 0 once it is free, TABLE_IN_USE after `patience_ms`, or a negative errno. */
 static int wait_for(const char *run_dir, unsigned patience_ms)
@@ -33,19 +34,19 @@ static int wait_for(const char *run_dir, unsigned patience_ms)
     return result;
 }
 
-/* True when the process runs that executable, also when the file was replaced since. */
+/* True when the process is one of that program. The kernel keeps the first bytes of its name. */
 static bool runs(uint64_t pid, const char *program)
 {
-    char path[64], target[PATH_MAX];
-    snprintf(path, sizeof(path), "/proc/%" PRIu64 "/exe", pid);
-    ssize_t length = readlink(path, target, sizeof(target) - 1);
-    if (length < 0)
+    char path[64], name[NAME_SIZE];
+    snprintf(path, sizeof(path), "/proc/%" PRIu64 "/comm", pid);
+    FILE *file = fopen(path, "re");
+    bool read = file != NULL && fgets(name, sizeof(name), file) != NULL;
+    if (file != NULL)
+        fclose(file);
+    if (!read)
         return false;
-    target[length] = '\0';
-    char *deleted = strstr(target, " (deleted)");
-    if (deleted != NULL)
-        *deleted = '\0';
-    return strcmp(target, program) == 0;
+    name[strcspn(name, "\n")] = '\0';
+    return name[0] != '\0' && strncmp(strrchr(program, '/') + 1, name, NAME_SIZE - 2) == 0;
 }
 
 static void kill_one(const struct table *table, int slot, const char *program)

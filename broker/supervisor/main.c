@@ -6,18 +6,23 @@
 #include "broker/supervisor/programs.h"
 #include "broker/supervisor/run_dir.h"
 #include "broker/supervisor/supervisor.h"
+#include "broker/supervisor/user.h"
+#include "common/conceal.h"
 #include "common/config.h"
 #include "common/listen_address.h"
 #include "common/log.h"
+#include "common/named_files.h"
 #include "common/problems.h"
 #include "common/servers_file.h"
 #include "common/table.h"
 
+#include <errno.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -26,12 +31,24 @@ static bool any(const struct problems *problems)
     return problems->count + problems->more > 0;
 }
 
-/* A servers file that is wrong is told at the start, not found by the hub later. */
-static void check_servers(const struct config *config, struct problems *problems)
+/* A servers file that is wrong is told at the start, not found by the hub later. What it has workers open is known from
+ * here on. */
+static void check_servers(const struct config *config, struct buf *files, struct problems *problems)
 {
     struct servers_file file = {0};
-    if (config->servers != NULL && servers_file_read(config->servers, &file, problems) == 0)
-        servers_file_fini(&file);
+    int result = 0;
+    if (config->servers == NULL || servers_file_read(config->servers, &file, problems) != 0)
+        return;
+    for (size_t i = 0; i < file.count && result == 0; i++)
+        result = named_files_add(files, file.servers[i]);
+    servers_file_fini(&file);
+}
+
+/* Root has read it already, but it is the user that reads it again. */
+static void check_readable(const char *flag, const char *path, struct problems *problems)
+{
+    if (path != NULL && access(path, R_OK) != 0)
+        problems_add(problems, "%s: %s: %s", flag, path, strerror(errno));
 }
 
 /* Number of worker slots, or 0. */
@@ -68,7 +85,7 @@ static int check_http(const struct config *config, struct problems *problems)
 }
 
 /* The supervisor's exit code; EX_CONFIG, with problems, when it could not begin. */
-static int run(struct config *config, int argc, char *const argv[], struct problems *problems)
+static int run(struct config *config, int argc, char *const argv[], const char *files, struct problems *problems)
 {
     int lock_fd = -1, result = EX_CONFIG;
     unsigned slots;
@@ -82,14 +99,42 @@ static int run(struct config *config, int argc, char *const argv[], struct probl
     if (slots == 0)
         goto unlock;
     run_dir_raise_limits(config);
+    if (config->sandbox == CONFIG_SANDBOX_ON && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        log_warn("broker.new_privs", LOG_TEXT("error", strerror(errno)));
+    if (!config->debuggable)
+        conceal_memory();
     log_info("broker.starting", LOG_TEXT("version", MCP_BROKER_VERSION), LOG_U64("workers", config->workers),
              LOG_TEXT("run_dir", config->run_dir), LOG_TEXT("state_dir", config->state_dir));
     result = supervisor_run(&(struct supervisor_options){
-        .config = config, .argc = argc, .argv = argv, .programs = &programs, .workers_max = slots});
+        .config = config, .argc = argc, .argv = argv, .programs = &programs, .files = files, .workers_max = slots});
 unlock:
     close(lock_fd);
 free_programs:
     programs_fini(&programs);
+    return result;
+}
+
+/* Checks all that the flags name, with the rights that it will be used with, and runs if it is to. */
+static int check_and_run(struct config *config, bool only_check, int argc, char *const argv[],
+                         struct problems *problems)
+{
+    struct buf files;
+    int result = EX_CONFIG;
+    buf_init(&files, NAMED_FILES_MAX);
+    if (user_become(config, !only_check, problems) != 0)
+        goto forget_files;
+    check_servers(config, &files, problems);
+    check_readable("--http-token-file", config->http_token_file, problems);
+    if (any(problems))
+        goto forget_files;
+    if (only_check) {
+        puts("mcp-broker: the configuration is right");
+        result = EXIT_SUCCESS;
+    } else {
+        result = run(config, argc, argv, buf_text(&files), problems);
+    }
+forget_files:
+    buf_fini(&files);
     return result;
 }
 
@@ -105,14 +150,7 @@ static int obey(struct config *config, int argc, char *const argv[], struct prob
         puts("mcp-broker " MCP_BROKER_VERSION);
         return EXIT_SUCCESS;
     }
-    check_servers(config, problems);
-    if (any(problems))
-        return EX_CONFIG;
-    if (action == CONFIG_CHECK) {
-        puts("mcp-broker: the configuration is right");
-        return EXIT_SUCCESS;
-    }
-    return run(config, argc, argv, problems);
+    return check_and_run(config, action == CONFIG_CHECK, argc, argv, problems);
 }
 
 int main(int argc, char *argv[])
@@ -122,9 +160,11 @@ int main(int argc, char *argv[])
     /* Whatever started this may have left descriptors open; none is for us, nor for the children. */
     close_range(STDERR_FILENO + 1, ~0U, 0);
     signal(SIGPIPE, SIG_IGN);
+    conceal_environment();
+    char **arguments = conceal_arguments(argc, argv);
     config_init(&config);
     problems_init(&problems);
-    int result = obey(&config, argc, argv, &problems);
+    int result = obey(&config, argc, arguments != NULL ? arguments : argv, &problems);
     if (result == EX_CONFIG)
         problems_print(&problems, "mcp-broker");
     problems_fini(&problems);

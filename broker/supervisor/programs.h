@@ -11,7 +11,7 @@
 struct programs {
     char hub[PATH_MAX];
     char worker[PATH_MAX];
-    char **environment; /* NULL-terminated; the texts are the process's own */
+    char **hub_environment, **worker_environment; /* NULL-terminated; the texts are the process's own */
 };
 
 /* 0, or 1 with a problem for each that is missing. Free it with programs_fini in either case. */

@@ -62,18 +62,23 @@ static const char *find_fault(const char *path)
     return NULL;
 }
 
-static int make_dir(const char *flag, const char *path, mode_t mode, struct problems *problems)
+static int tell(const char *flag, const char *path, const char *fault, struct problems *problems)
 {
-    make_parents(path);
-    const char *fault = NULL;
-    if (mkdir(path, mode) != 0 && errno != EEXIST)
-        fault = strerror(errno);
-    if (fault == NULL)
-        fault = find_fault(path);
     if (fault == NULL)
         return 0;
     problems_add(problems, "%s: %s: %s; name a directory of this user's own", flag, path, fault);
     return 1;
+}
+
+static int make_dir(const char *flag, const char *path, mode_t mode, struct problems *problems)
+{
+    make_parents(path);
+    return tell(flag, path, mkdir(path, mode) != 0 && errno != EEXIST ? strerror(errno) : NULL, problems);
+}
+
+static int check_dir(const char *flag, const char *path, struct problems *problems)
+{
+    return tell(flag, path, find_fault(path), problems);
 }
 
 static void add_in_use(const char *dir, int fd, struct problems *problems)
@@ -107,10 +112,19 @@ static int lock_dir(const char *dir, int *lock_fd, struct problems *problems)
     return 0;
 }
 
-int run_dir_open(const struct config *config, int *lock_fd, struct problems *problems)
+int run_dir_make(const struct config *config, struct problems *problems)
 {
     int run = make_dir("--run-dir", config->run_dir, RUN_DIR_MODE, problems);
     int state = make_dir("--state-dir", config->state_dir, STATE_DIR_MODE, problems);
+    return run != 0 || state != 0 ? 1 : 0;
+}
+
+int run_dir_open(const struct config *config, int *lock_fd, struct problems *problems)
+{
+    if (run_dir_make(config, problems) != 0)
+        return 1;
+    int run = check_dir("--run-dir", config->run_dir, problems);
+    int state = check_dir("--state-dir", config->state_dir, problems);
     if (run != 0 || state != 0)
         return 1;
     return lock_dir(config->run_dir, lock_fd, problems);

@@ -12,6 +12,7 @@
 
 #include "broker/supervisor/child.h"
 #include "broker/supervisor/notify.h"
+#include "broker/supervisor/opened_files.h"
 #include "broker/supervisor/reload.h"
 #include "broker/supervisor/watchdog.h"
 #include "common/buf.h"
@@ -50,6 +51,7 @@ struct supervisor {
     struct watchdog *watchdog;
     json_t *report;                 /* of the readings of the configuration, for `status` */
     struct file_watch *config_file; /* NULL: no --config */
+    struct opened_files *files;     /* of the workers; NULL: they are not locked in */
     struct child *hub;
     struct child **workers; /* NULL where none was ever wanted */
     unsigned workers_wanted;
@@ -130,6 +132,8 @@ static void on_spawned(void *user, struct child *child)
     struct supervisor *supervisor = user;
     char head[64];
     snprintf(head, sizeof(head), "%d %" PRIu64, child_slot(child), child_start_count(child));
+    if (child != supervisor->hub && supervisor->files != NULL)
+        child_send(child, "files", opened_files_named(supervisor->files));
     send_config(supervisor, child, "start", head);
     if (child == supervisor->hub) {
         send_configured(supervisor);
@@ -148,7 +152,7 @@ static bool open_workers(struct supervisor *supervisor, unsigned count)
 {
     for (unsigned slot = 0; slot < count; slot++) {
         struct child_options options = {.program = supervisor->options->programs->worker,
-                                        .environment = supervisor->options->programs->environment,
+                                        .environment = supervisor->options->programs->worker_environment,
                                         .handlers = &child_handlers,
                                         .user = supervisor,
                                         .slot = (int)slot,
@@ -196,6 +200,16 @@ static void roll(struct supervisor *supervisor)
         return;
     log_info("roll.started", LOG_U64("workers", supervisor->workers_wanted));
     roll_next(supervisor);
+}
+
+/* A roll that is under way may have replaced some before: there must be another one. */
+static bool on_stale_files(void *user)
+{
+    struct supervisor *supervisor = user;
+    if (supervisor->rolling != NOT_ROLLING)
+        return false;
+    roll(supervisor);
+    return true;
 }
 
 /* Goes on when the replacement is ready. One that can't start ends it: the others still work, and shall go on to. */
@@ -304,6 +318,7 @@ static void close_handles(struct supervisor *supervisor)
         uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
     watchdog_close(supervisor->watchdog);
     file_watch_close(supervisor->config_file);
+    opened_files_close(supervisor->files);
     if (supervisor->hub != NULL)
         child_close(supervisor->hub);
     for (unsigned slot = 0; slot < supervisor->options->workers_max; slot++)
@@ -406,6 +421,9 @@ static void on_message(void *user, struct child *child, const char *word, const 
         roll(supervisor);
     } else if (strcmp(word, "reload") == 0) {
         reload(supervisor);
+    } else if (strcmp(word, "files") == 0) {
+        if (supervisor->files != NULL)
+            opened_files_name(supervisor->files, argument);
     } else if (strcmp(word, "log-level") == 0) {
         change_log_level(supervisor, argument);
     } else {
@@ -444,7 +462,7 @@ static bool is_well(void *user)
 static void start(struct supervisor *supervisor)
 {
     struct child_options hub = {.program = supervisor->options->programs->hub,
-                                .environment = supervisor->options->programs->environment,
+                                .environment = supervisor->options->programs->hub_environment,
                                 .handlers = &child_handlers,
                                 .user = supervisor,
                                 .slot = HUB_SLOT,
@@ -461,6 +479,9 @@ static void start(struct supervisor *supervisor)
     bool watched = path == NULL ||
                    file_watch_open(&supervisor->loop, path, on_config_file, supervisor, &supervisor->config_file) == 0;
     supervisor->watchdog = watchdog_open(&supervisor->loop, is_well, supervisor);
+    if (supervisor->options->config->sandbox == CONFIG_SANDBOX_ON)
+        supervisor->files =
+            opened_files_open(&supervisor->loop, supervisor->options->files, on_stale_files, supervisor);
     if (watched && supervisor->hub != NULL && supervisor->watchdog != NULL &&
         open_workers(supervisor, supervisor->workers_wanted)) {
         reconcile(supervisor);

@@ -13,6 +13,7 @@ struct supervisor_options {
     int argc;              /* the command line, read again by a reload */
     char *const *argv;
     const struct programs *programs;
+    const char *files;    /* common/named_files.h, as far as it is known at the start */
     unsigned workers_max; /* slots of the table */
 };
 
