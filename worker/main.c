@@ -74,7 +74,8 @@ static int lock_in(struct process *process, const struct config *config)
     const struct sandbox_options options = {
         .role = SANDBOX_WORKER, .run_dir = config->run_dir, .files = process->files};
     char error[SANDBOX_ERROR_SIZE];
-    if (spawner_open(&process->loop, on_spawner_gone, process) != 0)
+    int result = spawner_open(&process->loop, on_spawner_gone, process);
+    if (result != 0 && result != -ENOENT) /* where it is not installed, all but stdio servers can be watched */
         return 1;
     if (!config->debuggable)
         conceal_memory();
