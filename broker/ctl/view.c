@@ -340,9 +340,11 @@ void view_status(FILE *out, const json_t *status, uint64_t now_ms)
     format_text(out, field_text(redis, "state"));
     write_error(out, redis);
     write_servers_file(out, json_object_get(status, "serversFile"), now_ms);
-    write_label(out, "sandbox");
-    format_text(out, field_text(status, "sandbox"));
-    fputc('\n', out);
+    if (json_object_get(status, "sandbox") != NULL) {
+        write_label(out, "sandbox");
+        format_text(out, field_text(status, "sandbox"));
+        fputc('\n', out);
+    }
     write_configuration(out, json_object_get(status, "configuration"), now_ms);
 }
 
