@@ -8,16 +8,20 @@ import { cached, install } from './lib/install.mjs';
 import { run, start } from './lib/process.mjs';
 import { until } from './lib/wait.mjs';
 
+const inLib = (path) => `${cached('CMAKE_INSTALL_LIBDIR')}/${path}`;
+
 test('the installed tree is complete', async (t) => {
   const { at } = await install(t);
   for (const path of ['sbin/mcp-broker', 'bin/mcp-brokerctl', 'libexec/mcp-broker/mcp-broker-hub',
-    'libexec/mcp-broker/mcp-broker-worker']) {
+    'libexec/mcp-broker/mcp-broker-worker', 'libexec/mcp-broker/mcp-broker-keeper']) {
     assert.equal(statSync(at(path)).mode & 0o777, 0o755, path);
   }
   for (const path of [
     'share/man/man8/mcp-broker.8.gz', 'share/man/man1/mcp-brokerctl.1.gz', 'share/man/man5/mcp-broker-servers.5.gz',
     'share/bash-completion/completions/mcp-broker', 'share/bash-completion/completions/mcp-brokerctl',
     `${cached('MCP_BROKER_ZSH_DIR')}/_mcp-broker`, 'lib/systemd/system/mcp-broker.service', 'lib/sysusers.d/mcp-broker.conf',
+    'share/mcp-broker/monitoring/alerts.yml', 'share/mcp-broker/monitoring/dashboard.json', 'include/mcp-broker.h',
+    ...['libmcp-broker.a', 'libmcp-broker.so.0', 'pkgconfig/mcp-broker.pc', 'cmake/mcp-broker/mcp-broker-config.cmake'].map(inLib),
   ]) {
     assert.equal(statSync(at(path)).mode & 0o777, 0o644, path);
   }
