@@ -1,5 +1,5 @@
-// A stream that is open and says nothing: whether anybody is still behind it is asked by `ping`, where the era has it. Who
-// answers, in whatever way, stays; who does not is shown, and replaced.
+// A stream that is open and says nothing: whether anybody is still behind it is asked, by `ping`, or by `server/discover`
+// where the era has no ping. Who answers, in whatever way, stays; who does not is shown, and replaced.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { startBroker } from './lib/broker.mjs';
@@ -11,6 +11,12 @@ import { until } from './lib/wait.mjs';
 const watched = (t, servers, ...args) =>
   startBroker(t, { servers, args: ['--workers', '1', '--ping', '200ms', '--connect-timeout', '1s', '--backoff-max', '100ms', ...args] });
 const pong = (x) => x.result({});
+
+/** The step that asks, and what it does: in the stateless era the attempt begins with the same one. */
+const asking = (era, step) => (era === 'stateless'
+  ? { 'server/discover': (x, n) => (n === 1 || step === pong ? x.well() : step(x, n - 1)) }
+  : { ping: step });
+const countOf = (server) => (server.era === 'stateless' ? server.count('server/discover') - 1 : server.count('ping'));
 
 /** Behaviours that are alive, and how often each is asked: [least, most]. */
 const alive = {
@@ -25,17 +31,16 @@ const alive = {
 };
 
 describe('ping', { concurrency: 3 }, () => {
-  for (const era of ['session', 'sse']) {
+  for (const era of ['session', 'sse', 'stateless']) {
     test(`who is alive stays: ${era} era`, async (t) => {
       const servers = Object.fromEntries(await Promise.all(Object.entries(alive)
-        .map(async ([id, { ping }]) => [id, await startHostileServer(t, { era, on: { ping } })])));
+        .map(async ([id, { ping }]) => [id, await startHostileServer(t, { era, on: asking(era, ping) })])));
       const broker = await watched(t, Object.fromEntries(Object.entries(servers).map(([id, { url }]) => [id, { url, type: era === 'sse' ? 'sse' : 'http' }])));
       await broker.untilAll('listening', Object.keys(alive).length);
-      await until('pings to be answered', () => servers.answers.count('ping') >= 10);
+      await until('pings to be answered', () => countOf(servers.answers) >= 10);
       for (const [id, { asked: [least, most] }] of Object.entries(alive)) {
-        const count = servers[id].count('ping');
+        const count = countOf(servers[id]);
         assert.ok(count >= least && count <= most, `${id}: ${count} times`);
-        assert.equal(servers[id].count('initialize'), 1, id);
         const { state, reconnectAttempts, history } = await broker.ask('show', id);
         assert.deepEqual([state, reconnectAttempts, history.filter(({ to }) => to === 'listening').length], ['listening', 0, 1], id);
       }
@@ -45,8 +50,10 @@ describe('ping', { concurrency: 3 }, () => {
       // a program that hangs from its third ping on: its stream stays open, no request is answered; then a new one is started
       let hangs = false;
       const hang = (x) => (hangs ? stall() : x.well());
-      const on = { ping: (x, n) => ((hangs ||= n === 3) ? stall() : pong(x)) };
-      for (const step of ['server/discover', 'initialize', 'GET', 'tools/list', 'DELETE']) on[step] = hang;
+      const on = Object.fromEntries(['server/discover', 'initialize', 'GET', 'tools/list', 'subscriptions/listen', 'DELETE'].map((step) => [step, hang]));
+      const answer = era === 'stateless' ? (x) => x.well() : pong;
+      const step = era === 'stateless' ? 'server/discover' : 'ping';
+      on[step] = (x, n) => ((hangs ||= n === 3) ? stall() : answer(x));
       const server = await startHostileServer(t, { era, on });
       const broker = await watched(t, { s: { url: server.url, type: era === 'sse' ? 'sse' : 'http' } });
       await broker.untilTools('s', 2);
@@ -57,10 +64,10 @@ describe('ping', { concurrency: 3 }, () => {
       });
       assert.equal(shown.connected, false);
       const end = broker.log('conn.state').find(({ from, why }) => from === 'listening' && why === 'stream_ended');
-      assert.match(end.error, /^ping: no answer within 1s, twice$/);
+      assert.equal(end.error, `${step}: no answer within 1s, twice`);
       server.tools = ['another'];
       hangs = false;
-      on.ping = pong;
+      on[step] = answer;
       const { generation } = await broker.untilTools('s', 1);
       assert.equal(generation, 1, 'the change is found');
     });
@@ -80,16 +87,17 @@ describe('ping', { concurrency: 3 }, () => {
     assert.equal((await broker.untilState('s', 'listening')).reconnectAttempts, 0);
   });
 
-  test('a program that is stopped is found and started again; one that answers, or has no ping, stays', async (t) => {
+  test('a program that is stopped is found and started again; one that answers stays', async (t) => {
     const program = (script) => ({ command: process.execPath, args: [script] });
-    const broker = await watched(t, { stopped: program(stdioServer), well: program(stdioServer), stateless: program(stdioStateless) });
+    const broker = await watched(t, { stopped: program(stdioServer), well: program(stdioServer), stateless: program(stdioStateless), hung: program(stdioStateless) }, '--connect-timeout', '4s');
     const pids = (id) => broker.log('stdio.started').filter((each) => each.server === id).map((each) => each.server_pid);
-    await broker.untilAll('listening', 3);
-    const before = { stopped: pids('stopped').length, well: pids('well').length, stateless: pids('stateless').length };
-    process.kill(pids('stopped').at(-1), 'SIGSTOP');
-    await until('another process', async () => pids('stopped').length > before.stopped && (await broker.ask('show', 'stopped')).state === 'listening');
-    assert.equal(pids('well').length, before.well);
-    assert.equal(pids('stateless').length, before.stateless);
+    await broker.untilAll('listening', 4);
+    const before = Object.fromEntries(['stopped', 'well', 'stateless', 'hung'].map((id) => [id, pids(id).length]));
+    for (const id of ['stopped', 'hung']) process.kill(pids(id).at(-1), 'SIGSTOP');
+    for (const id of ['stopped', 'hung']) {
+      await until('another process', async () => pids(id).length > before[id] && (await broker.ask('show', id)).state === 'listening', 40_000);
+    }
+    for (const id of ['well', 'stateless']) assert.equal(pids(id).length, before[id], id);
   });
 
   test('no second socket stays beside a stream, and a server that talks is not asked', async (t) => {

@@ -104,7 +104,7 @@ MUST_CHECK int peer_start(const struct peer_env *env, const struct server_def *d
 MUST_CHECK int peer_list(struct peer *peer, enum kind kind);
 
 /* Asks whether the server is still there; one that is not comes to its end as PEER_STREAM_ENDED, after some time. False
- * when there is no use in asking: not listening, an era without `ping`, or a server that does not know it. */
+ * when there is no use in asking: not listening, or a server that does not know the question. */
 bool peer_ping(struct peer *peer);
 
 /* Calls a tool, when peer_list could be called, and none is being called: on_called runs once, within 60 s. A listener

@@ -34,7 +34,6 @@ struct peer_era {
     bool cancels;           /* a request that is given up is cancelled by a notification */
     bool replies_on_stream; /* replies come on the stream, not in the response */
     bool resumes;           /* an answer's stream that was closed can be resumed */
-    bool has_ping;
     /* 0 or a negative errno; then nothing is left of it. */
     int (*start)(struct peer *peer);
     /* One of the two: where messages are POSTed; or what writes one, 0 or a negative errno. */

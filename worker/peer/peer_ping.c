@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Whether a server whose stream is open but says nothing is still there. TCP keepalive finds a machine that has vanished;
- * a program that hangs, or one that its proxy has lost, is found by asking it: `ping`, in the eras that have it, by a
- * request of its own whose connection is not kept.
+ * a program that hangs, or one that its proxy has lost, is found by asking it, in a request of its own whose connection is
+ * not kept: `ping`, and in the era that has none `server/discover`, which every server of that era has answered before.
  *
  * A stream is given up only when two questions in a row are left without any answer, and nothing else was heard
  * meanwhile. Any answer of the server's own, an error as well, is a sign of life. So a server that does not know `ping`
@@ -22,12 +22,14 @@ struct peer_ping {
     struct delay *limit;
     struct call *call; /* or NULL: the answer comes on the stream */
     json_t *id;
+    const char *method;
     bool is_second; /* the first question was left without an answer */
     bool asks_list;
     bool heard; /* anything, since the first question */
 };
 
 static const char PING[] = "ping";
+static const char DISCOVER[] = "server/discover";
 
 void peer_ping_cancel(struct peer *peer)
 {
@@ -65,6 +67,7 @@ static int send_question(struct peer_ping *ping, const char *body)
         return peer->era->send(peer, body);
     const struct transfer_target target = peer->era->target(peer);
     const struct call_request request = {
+        .rpc_method = peer->era->names_methods ? ping->method : NULL,
         .id = peer->era->replies_on_stream ? NULL : ping->id,
         .body = body,
         .headers_timeout_ms = 2 * peer_attempt_ms(peer), /* `limit` comes first */
@@ -76,18 +79,27 @@ static int send_question(struct peer_ping *ping, const char *body)
 
 static void on_limit(void *user);
 
-/* 0 or a negative errno. */
-static int ask(struct peer_ping *ping)
+/* The text of the question whose turn it is; NULL without memory. */
+static char *write_question(struct peer_ping *ping)
 {
     struct peer *peer = ping->peer;
     int kind = kind_of(peer);
     ping->asks_list = ping->is_second && !peer->knows_ping && kind >= 0;
+    if (ping->asks_list) {
+        ping->method = mcp_list_method((enum kind)kind);
+        return mcp_list(ping->id, (enum kind)kind, NULL, peer->era->era, peer->def);
+    }
+    ping->method = peer->era->era == ERA_STATELESS ? DISCOVER : PING;
+    return ping->method == PING ? mcp_ping(ping->id) : mcp_discover(ping->id, peer->def);
+}
+
+/* 0 or a negative errno. */
+static int ask(struct peer_ping *ping)
+{
+    const struct peer *peer = ping->peer;
     json_decref(ping->id);
-    ping->id = peer_new_id(peer);
-    if (ping->id == NULL)
-        return -ENOMEM;
-    char *body =
-        ping->asks_list ? mcp_list(ping->id, (enum kind)kind, NULL, peer->era->era, peer->def) : mcp_ping(ping->id);
+    ping->id = peer_new_id(ping->peer);
+    char *body = ping->id == NULL ? NULL : write_question(ping);
     if (body == NULL)
         return -ENOMEM;
     int result = delay_start(peer->env->loop, peer_attempt_ms(peer), on_limit, ping, &ping->limit);
@@ -104,7 +116,7 @@ static void miss(struct peer_ping *ping, const char *text)
     call_cancel(&ping->call);
     delay_cancel(&ping->limit);
     if (ping->is_second && !ping->heard) {
-        peer_end(peer, PEER_STREAM_ENDED, "%s: %s", PING, text);
+        peer_end(peer, PEER_STREAM_ENDED, "%s: %s", ping->method, text);
         return;
     }
     if (!ping->is_second && !ping->heard) {
@@ -202,7 +214,7 @@ bool peer_ping_on_reply(struct peer *peer, const struct jsonrpc_message *message
 
 bool peer_ping(struct peer *peer)
 {
-    if (!peer->is_listening || !peer->era->has_ping || peer->is_deaf_to_ping)
+    if (!peer->is_listening || peer->is_deaf_to_ping)
         return false;
     if (peer->ping != NULL)
         return true;

@@ -207,7 +207,6 @@ static int begin(struct peer *peer)
 const struct peer_era PEER_HTTP_SSE = {.era = ERA_SSE,
                                        .answers_requests = true,
                                        .cancels = true,
-                                       .has_ping = true,
                                        .replies_on_stream = true,
                                        .start = begin,
                                        .target = target_of,
