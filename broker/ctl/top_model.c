@@ -215,7 +215,7 @@ void top_model_workers(struct top_model *model, json_t *data, uint64_t mono_ms)
 
 struct row_pick_options top_model_wanted(const struct top_model *model)
 {
-    uint32_t limit = (uint32_t)(model->first + 2 * model->height);
+    uint32_t limit = (uint32_t)(model->first + (size_t)2 * model->height);
 
     return (struct row_pick_options){
         .filter = {.text = model->text[0] != '\0' ? model->text : NULL, .worker = -1, .state = model->state},

@@ -48,6 +48,12 @@ int bus_rep_open(uv_loop_t *at, const struct bus_rep_options *options,
     return 0;
 }
 
+uint64_t bus_rep_refused(const struct bus_rep *rep)
+{
+    (void)rep;
+    return 0;
+}
+
 void bus_rep_close(struct bus_rep *rep)
 {
     (void)rep;
@@ -118,18 +124,6 @@ static void get_facts(void *user, struct diag_facts *out)
     *out = (struct diag_facts){.instance = "fuzz", .config = &config, .redis_state = "off"};
 }
 
-static uint64_t get_connect_timeout_ms(void *user)
-{
-    (void)user;
-    return 1000;
-}
-
-static enum audit get_audit(void *user)
-{
-    (void)user;
-    return AUDIT_NONE;
-}
-
 static int ask_supervisor(void *user, const char *word, const char *argument)
 {
     (void)user;
@@ -151,6 +145,7 @@ static void add_server(enum state state)
     table_text(value.server_id, sizeof(value.server_id), def->id);
     table_text(value.workspace_id, sizeof(value.workspace_id), def->workspace_id);
     table_row_write(table, row, &value);
+    table_row_set_listed(table, row, true);
 }
 
 static void on_free(void *user, uint32_t row)
@@ -165,6 +160,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     char error[TABLE_ERROR_SIZE];
     log_open("fuzz", LOG_LEVEL_AUDIT, LOG_FORMAT_TEXT);
     config_init(&config);
+    config.audit = AUDIT_NONE;
+    config.max_questions = UINT64_MAX;
     run_dir_make();
     if (uv_loop_init(&loop) != 0 || table_create(run_dir, CAPACITY, &table, &taken_over, error) != 0 ||
         roster_create(CAPACITY, &roster) != 0 || assign_create(table, roster, on_free, NULL, &assign) != 0)
@@ -180,8 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
                                          .table = table,
                                          .roster = roster,
                                          .get_facts = get_facts,
-                                         .get_connect_timeout_ms = get_connect_timeout_ms,
-                                         .get_audit = get_audit,
+                                         .config = &config,
                                          .ask_supervisor = ask_supervisor};
     struct bus_question question = {.answers = 0};
     struct buf message;

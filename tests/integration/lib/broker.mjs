@@ -93,13 +93,16 @@ export async function newSite(t) {
     assert.ok(name, `connect ${id}: ${code} ${stderr}`);
     return { code: name, message };
   };
-  site.mainBroker = (args, options) => start(join(bin, 'mcp-broker'), [...site.flags, ...quick, ...args], options);
+  site.mainBroker = (args, { under = [], ...options } = {}) => {
+    const [program, ...rest] = [...under, join(bin, 'mcp-broker'), ...site.flags, ...quick, ...args];
+    return start(program, rest, options);
+  };
   t.after(() => rm(folder, { recursive: true, force: true }));
   return site;
 }
 
-/** A running broker. `servers` is the content of `mcpServers`; `args` are more flags. */
-export async function startBroker(t, { servers, args = [], env } = {}) {
+/** A running broker. `servers` is the content of `mcpServers`; `args` are more flags; `under` is a command that starts it. */
+export async function startBroker(t, { servers, args = [], env, under } = {}) {
   const site = await newSite(t);
   const flags = [...args];
   if (servers) {
@@ -108,7 +111,7 @@ export async function startBroker(t, { servers, args = [], env } = {}) {
   }
   const broker = Object.assign(site, { main: null });
   broker.start = async () => {
-    broker.main = site.mainBroker(flags, { env: { ...process.env, REDIS_URL: '', ...env } });
+    broker.main = site.mainBroker(flags, { under, env: { ...process.env, REDIS_URL: '', ...env } });
     await until('the broker to be ready', () => {
       if (broker.main.ended) throw new Error(broker.main.stderr);
       return broker.main.stderr.includes('broker.ready');
