@@ -10,6 +10,7 @@
 
 #include "common/server_def_draft.h"
 #include "common/server_url.h"
+#include "common/slab.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,9 +70,9 @@ static struct server_def *pack(struct server_def_draft *draft)
 
     pack_texts(&packing, &draft->def, draft->headers, draft->env, draft->args);
     json_t *auth = json_deep_copy(draft->def.auth);
-    char *memory = malloc(fixed_size + packing.size);
+    char *memory = slab_take(&slab_held, fixed_size + packing.size);
     if (memory == NULL || (auth == NULL && draft->def.auth != NULL)) {
-        free(memory);
+        slab_give(&slab_held, memory, fixed_size + packing.size);
         json_decref(auth);
         return NULL;
     }
@@ -81,6 +82,7 @@ static struct server_def *pack(struct server_def_draft *draft)
     struct server_pair *env = memcpy(memory + sizeof *def + headers_size, draft->env, env_size);
     const char **args = memcpy(memory + sizeof *def + headers_size + env_size, draft->args, args_size);
 
+    def->size = (uint32_t)(fixed_size + packing.size);
     packing = (struct packing){.next = memory + fixed_size};
     pack_texts(&packing, def, headers, env, args);
     def->headers = headers;
@@ -109,7 +111,7 @@ void server_def_destroy(struct server_def *def)
     if (def == NULL)
         return;
     json_decref(def->auth);
-    free(def);
+    slab_give(&slab_held, def, def->size);
 }
 
 /* --- JSON --- */

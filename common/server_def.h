@@ -16,6 +16,7 @@
 #include "common/compiler.h"
 #include "common/names.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,30 +39,36 @@ struct server_pair {
     const char *value;
 };
 
+/* There is one for each server, here and there, so the numbers are as small as their bounds let them be. */
 struct server_def {
+    uint32_t size; /* of the allocation; private */
+    enum source source;
+    enum transport transport;
+    bool enabled;
+    uint8_t events;       /* bit a kind; tools when not given */
+    uint8_t header_count; /* of `headers`, … */
+    uint8_t arg_count;
+    uint8_t env_count;
+    uint32_t timeout_ms; /* of one attempt; 0: the default */
+    uint32_t poll_ms;    /* 0: the default */
     const char *id;
     const char *name;         /* the id when not given */
     const char *workspace_id; /* "" when not given */
     const char *user_id;
-    enum source source;
-    enum transport transport;
-    bool enabled;
-    uint8_t events;      /* bit a kind; tools when not given */
-    uint64_t timeout_ms; /* of one attempt; 0: the default */
-    uint64_t poll_ms;    /* 0: the default */
-    const char *url;     /* http and sse; absolute, http or https, checked */
+    const char *url; /* http and sse; absolute, http or https, checked */
     const struct server_pair *headers;
-    size_t header_count;
     const char *ca_file; /* NULL: the system's */
     const char *proxy;   /* NULL: from the environment; "": none */
     const char *command; /* stdio */
     const char *const *args;
-    size_t arg_count;
     const struct server_pair *env;
-    size_t env_count;
     const char *cwd;
     json_t *auth; /* object of the `auth` key, checked (server_def_auth.h): texts; owned, or NULL */
 };
+
+static_assert(SERVER_DEF_HEADERS_MAX <= UINT8_MAX && SERVER_DEF_ARGS_MAX <= UINT8_MAX &&
+                  SERVER_DEF_ENV_MAX <= UINT8_MAX,
+              "they are counted in a byte");
 
 /* Called once for each thing that is wrong: `key` is "" for the server as a whole, "headers.Accept" for a part of one.
  * The caller knows the file and the line. */

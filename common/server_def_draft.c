@@ -151,7 +151,7 @@ static void read_timeout(struct reading *reading, const struct key *key, json_t 
         problem(reading, key->name, NULL, "must be a whole number of milliseconds from %d to %d",
                 SERVER_DEF_TIMEOUT_MIN_MS, SERVER_DEF_TIMEOUT_MAX_MS);
     else
-        reading->draft->def.timeout_ms = (uint64_t)ms;
+        reading->draft->def.timeout_ms = (uint32_t)ms;
 }
 
 static void read_poll(struct reading *reading, const struct key *key, json_t *value)
@@ -162,7 +162,7 @@ static void read_poll(struct reading *reading, const struct key *key, json_t *va
         ms > SERVER_DEF_POLL_MAX_MS)
         problem(reading, key->name, NULL, "must be a duration from \"1s\" to \"7d\"");
     else
-        reading->draft->def.poll_ms = ms;
+        reading->draft->def.poll_ms = (uint32_t)ms;
 }
 
 static void read_events(struct reading *reading, const struct key *key, json_t *value)

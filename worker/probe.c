@@ -103,10 +103,19 @@ static void on_waited(void *user)
     probe->finished = true;
 }
 
+static void learn(struct probe *probe, const struct peer_facts *facts)
+{
+    struct probe_report *report = &probe->report;
+    report->facts = *facts;
+    report->facts.server_info = NULL;
+    if (facts->server_info)
+        table_text(report->server_info, sizeof(report->server_info), facts->server_info);
+}
+
 static void on_listening(void *user, const struct peer_facts *facts)
 {
     struct probe *probe = user;
-    probe->report.facts = *facts;
+    learn(probe, facts);
     probe->report.opened_ms = clock_mono_ms();
     feed(probe, CONN_EVENT_LISTENING, "");
     fetch_all(probe);
@@ -160,7 +169,7 @@ static void on_end(void *user, const struct peer_end *end, const struct peer_fac
 {
     struct probe *probe = user;
     enum conn_event event = verdict_of_end(probe->report.state, end->reason, probe->def->poll_ms > 0);
-    probe->report.facts = *facts;
+    learn(probe, facts);
     if (state_is_connected(probe->report.state))
         probe->report.closed_ms = clock_mono_ms();
     probe->ended = probe->finished = true;

@@ -136,7 +136,7 @@ static json_t *server_part(const struct probe_report *report, const struct serve
                      server_def_origin(def, origin, sizeof(origin)), "transport", transport_name(def->transport),
                      "reachable", (int)(answered || report->heard), "http", text_or_null(report->http_version), "era",
                      era_name(era), "protocolVersion", text_or_null(report->facts.protocol_version), "serverInfo",
-                     text_or_null(report->facts.server_info), "capabilities", capabilities_of(report));
+                     text_or_null(report->server_info), "capabilities", capabilities_of(report));
 }
 
 static json_t *lists_part(const struct probe_report *report)

@@ -41,7 +41,8 @@ struct probe_report {
     bool heard;               /* bytes came */
     const char *http_version; /* of the last response; "": there was none */
     struct http_last_tls tls;
-    struct peer_facts facts;
+    struct peer_facts facts; /* but server_info: */
+    char server_info[ROW_SERVER_INFO_SIZE];
     struct probe_list lists[KIND_COUNT];
     uint64_t started_ms, opened_ms, closed_ms; /* monotonic; opened 0: there was no stream */
     unsigned resumed;

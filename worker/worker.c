@@ -212,6 +212,7 @@ static void on_beat(uv_timer_t *timer)
     uint64_t bytes = http_bytes_received(worker->http);
     table_count(worker->table, worker->slot, COUNTER_BYTES_RECEIVED, bytes - worker->bytes_counted);
     worker->bytes_counted = bytes;
+    http_trim(worker->http);
     limits_tell(&worker->limits, worker->table, worker->slot);
     if (admission_waiting(worker->env.admission) > 0 && admission_is_full(worker->env.admission))
         conns_tell_limits(worker->conns);

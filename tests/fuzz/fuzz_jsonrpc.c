@@ -33,15 +33,14 @@ static void check(const struct jsonrpc_message *message)
         require(message->method == NULL && message->result == NULL);
         break;
     }
-    if (message->id != NULL)
-        require(jsonrpc_same_id(message->id, message->id));
+    require(!jsonrpc_is_id(0, message->id));
     require(message->params == NULL || json_is_object(message->params) || json_is_array(message->params));
 }
 
 static void check_same(const struct jsonrpc_message *a, const struct jsonrpc_message *b)
 {
     require(a->type == b->type && a->code == b->code);
-    require((a->id == NULL) == (b->id == NULL) && (a->id == NULL || jsonrpc_same_id(a->id, b->id)));
+    require((a->id == NULL) == (b->id == NULL) && (a->id == NULL || json_equal(a->id, b->id)));
     require((a->method == NULL) == (b->method == NULL) && (a->method == NULL || strcmp(a->method, b->method) == 0));
 }
 

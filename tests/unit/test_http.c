@@ -114,6 +114,7 @@ enum { LOOKS_AT_NOTHING, CANCELS_IN_HEAD, CANCELS_IN_BODY, CANCELS_OTHER_IN_BODY
 
 /* One exchange and what was heard of it. */
 struct heard {
+    char url[256];
     struct client *client;
     struct http_exchange *exchange; /* NULL: ended or cancelled */
     struct heard *other;
@@ -182,13 +183,12 @@ static const struct http_handlers HANDLERS = {.on_head = on_head, .on_body = on_
 
 static void start(struct client *client, const char *path, const struct http_request *base, struct heard *heard)
 {
-    char url[256];
-    snprintf(url, sizeof url, "http://user:secret@127.0.0.1:%d%s", server.port, path);
+    snprintf(heard->url, sizeof heard->url, "http://user:secret@127.0.0.1:%d%s", server.port, path);
     struct http_request request = {.method = "GET", .headers_timeout_ms = 20000, .proxy = ""};
     if (base)
         request = *base;
     if (!request.url)
-        request.url = url;
+        request.url = heard->url;
     heard->client = client;
     assert_int_equal(http_start(client->http, &request, &HANDLERS, heard, &heard->exchange), 0);
 }

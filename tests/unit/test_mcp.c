@@ -37,7 +37,7 @@ static void assert_body(char *body, const char *wanted)
 static void bodies_are_as_the_protocol_has_them(void **state)
 {
     (void)state;
-    json_t *id = json_integer(1);
+    uint32_t id = 1;
     const struct server_def def = {.events = 1U << KIND_TOOLS | 1U << KIND_RESOURCES};
     assert_body(mcp_discover(id, &def),
                 "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"server/discover\",\"params\":{" META "}}");
@@ -60,14 +60,13 @@ static void bodies_are_as_the_protocol_has_them(void **state)
     assert_body(mcp_ping(id), "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}");
     assert_body(mcp_cancelled(id, "timeout"), "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\","
                                               "\"params\":{\"requestId\":1,\"reason\":\"timeout\"}}");
-    json_decref(id);
 }
 
 static void client_credentials_are_a_capability(void **state)
 {
     (void)state;
     static const char NAME[] = "io.modelcontextprotocol/oauth-client-credentials";
-    json_t *id = json_integer(1);
+    uint32_t id = 1;
     struct server_def def = {.auth = load("{\"type\":\"client_credentials\"}")};
     char *bodies[] = {mcp_initialize(id, &def), mcp_discover(id, &def)};
     json_t *initialize = load(bodies[0]), *discover = load(bodies[1]);
@@ -86,7 +85,6 @@ static void client_credentials_are_a_capability(void **state)
     assert_null(strstr(body, "extensions"));
     free(body);
     json_decref(def.auth);
-    json_decref(id);
 }
 
 static void assert_answer(const char *request, const char *wanted)
@@ -251,13 +249,12 @@ static void notifications_are_recognized(void **state)
     struct jsonrpc_message changed = jsonrpc_get(document, 0), acknowledged = jsonrpc_get(document, 1),
                            cancelled = jsonrpc_get(document, 2), request = jsonrpc_get(document, 3),
                            bare = jsonrpc_get(document, 4);
-    json_t *three = json_integer(3), *text = json_string("3");
     enum kind kind = KIND_TOOLS;
     uint8_t kinds = 0xff;
 
     assert_true(mcp_is_list_changed(&changed, &kind));
     assert_int_equal(kind, KIND_PROMPTS);
-    assert_true(jsonrpc_same_id(three, mcp_subscription(&changed)));
+    assert_true(jsonrpc_is_id(3, mcp_subscription(&changed)));
     assert_false(mcp_is_list_changed(&acknowledged, &kind));
     assert_false(mcp_is_list_changed(&request, &kind));
 
@@ -268,11 +265,9 @@ static void notifications_are_recognized(void **state)
     assert_int_equal(kinds, 0);
     assert_false(mcp_is_acknowledgement(&changed, &kinds));
 
-    assert_true(mcp_is_cancelled(&cancelled, three));
-    assert_false(mcp_is_cancelled(&cancelled, text));
-    assert_false(mcp_is_cancelled(&changed, three));
-    json_decref(three);
-    json_decref(text);
+    assert_true(mcp_is_cancelled(&cancelled, 3));
+    assert_false(mcp_is_cancelled(&cancelled, 4));
+    assert_false(mcp_is_cancelled(&changed, 3));
     json_decref(document);
 }
 

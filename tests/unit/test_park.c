@@ -34,9 +34,15 @@ struct lot {
     struct car *cars[CARS];
 };
 
-static void on_bytes(void *user, const uint8_t *bytes, size_t size)
+/* A place is the first thing of its car. */
+static struct car *car_at(struct park_place *place)
 {
-    struct car *car = user;
+    return (struct car *)place;
+}
+
+static void on_bytes(struct park_place *place, const uint8_t *bytes, size_t size)
+{
+    struct car *car = car_at(place);
     assert_true(car->size + size < sizeof car->text);
     memcpy(car->text + car->size, bytes, size);
     car->size += size;
@@ -48,9 +54,9 @@ static void on_bytes(void *user, const uint8_t *bytes, size_t size)
     }
 }
 
-static void on_end(void *user, int error)
+static void on_end(struct park_place *place, int error)
 {
-    struct car *car = user;
+    struct car *car = car_at(place);
     car->ends++;
     car->error = error;
     park_leave(&car->place);
@@ -62,14 +68,14 @@ static int set_up(void **state)
 {
     static struct lot lot;
     assert_int_equal(uv_loop_init(&lot.loop), 0);
-    assert_int_equal(park_create(&lot.loop, &lot.park), 0);
+    assert_int_equal(park_create(&lot.loop, &HANDLERS, &lot.park), 0);
     for (size_t i = 0; i < CARS; i++) {
         int ends[2];
         lot.cars[i] = calloc(1, sizeof *lot.cars[i]);
         assert_non_null(lot.cars[i]);
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
         lot.cars[i]->peer = ends[1];
-        assert_int_equal(park_enter(lot.park, &lot.cars[i]->place, ends[0], &HANDLERS, lot.cars[i]), 0);
+        assert_int_equal(park_enter(lot.park, &lot.cars[i]->place, ends[0]), 0);
     }
     *state = &lot;
     return 0;
@@ -167,7 +173,7 @@ static void test_what_cannot_be_watched(void **state)
     struct lot *lot = *state;
     struct park_place place = {0};
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    assert_int_equal(park_enter(lot->park, &place, fd, &HANDLERS, NULL), -EPERM);
+    assert_int_equal(park_enter(lot->park, &place, fd), -EPERM);
     park_leave(&place);
     assert_int_equal(close(fd), 0); /* it still is ours */
 }

@@ -7,6 +7,7 @@
  * Nothing but the row outlives a connection, so a new worker, which has only the row, goes on where the last one was. */
 #include "common/clock.h"
 #include "common/duration.h"
+#include "common/slab.h"
 #include "worker/conn/conn_internal.h"
 #include "worker/conn/retry.h"
 
@@ -159,7 +160,7 @@ int conn_create(struct conn_env *env, uint32_t row_number, uint32_t incarnation,
     int result = timeline_reserve(env->timeline, env->count + 1);
     if (result)
         return result;
-    struct conn *conn = calloc(1, sizeof(*conn));
+    struct conn *conn = slab_take(&slab_held, sizeof(struct conn));
     if (!conn)
         return -ENOMEM;
     conn->env = env;
@@ -190,7 +191,7 @@ void conn_part(struct conn *conn, enum conn_parting parting)
     conn->env->count--;
     conn_list_free(conn);
     server_def_destroy(conn->def);
-    free(conn);
+    slab_give(&slab_held, conn, sizeof(*conn));
 }
 
 uint32_t conn_incarnation(const struct conn *conn)

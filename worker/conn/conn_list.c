@@ -11,6 +11,7 @@
  * Digests (names and hashes, for added/removed/changed) are kept with --enrich only, and over reconnects; a diff is told
  * only when the digest is of the list that the row's fingerprint is of. */
 #include "common/clock.h"
+#include "common/slab.h"
 #include "worker/conn/conn_internal.h"
 #include "worker/conn/retry.h"
 
@@ -53,7 +54,7 @@ int conn_list_prepare(struct conn *conn)
     }
     if (have == wanted)
         return 0;
-    struct conn_list *lists = calloc(number > 0 ? number : 1, sizeof(*lists));
+    struct conn_list *lists = slab_take(&slab_held, number * sizeof(*lists));
     if (!lists)
         return -ENOMEM;
     conn_list_free(conn);
@@ -68,7 +69,7 @@ void conn_list_free(struct conn *conn)
 {
     for (size_t i = 0; i < conn->list_count; i++)
         free(conn->lists[i].digest);
-    free(conn->lists);
+    slab_give(&slab_held, conn->lists, conn->list_count * sizeof(*conn->lists));
     conn->lists = NULL;
     conn->list_count = 0;
 }

@@ -99,7 +99,8 @@ static void write_facts(struct conn *conn, struct row *row, const struct peer_fa
         return; /* it ended before the handshake was through: what was known before still is */
     conn->era = row->era = (uint8_t)facts->era;
     table_text(row->protocol_version, sizeof(row->protocol_version), facts->protocol_version);
-    table_text(row->server_info, sizeof(row->server_info), facts->server_info);
+    if (facts->server_info)
+        table_text(row->server_info, sizeof(row->server_info), facts->server_info);
     for (unsigned kind = 0; kind < KIND_COUNT; kind++)
         row->lists[kind].advertised = facts->advertised >> kind & 1U;
 }

@@ -21,8 +21,8 @@
 /* Connections kept idle, all servers together. */
 enum { IDLE_MAX = 32 };
 
-/* So many exchanges at once are a wave. */
-enum { WAVE_MIN = 64 };
+/* So many exchanges are worth looking for memory that they have left free. */
+enum { TRIM_MIN = 64 };
 
 /* A socket that libcurl wants watched. Lives until its close callback. */
 struct watch {
@@ -67,6 +67,7 @@ static void drop(struct http_exchange *exchange)
         curl_multi_remove_handle(http->multi, exchange->easy);
         http->in_flight--;
     }
+    http->ended++;
     http_exchange_destroy(exchange);
 }
 
@@ -81,18 +82,6 @@ static void park(struct http_exchange *exchange)
     http->in_flight--;
     exchange->added = false;
     http_exchange_forget_easy(exchange);
-}
-
-/* A wave of exchanges leaves its memory in holes between what is held: given back once the wave is over. That takes some
- * milliseconds, so it is not done after a few. */
-static void give_back(struct http *http)
-{
-    if (http->in_flight > http->most_in_flight)
-        http->most_in_flight = http->in_flight;
-    if (http->in_flight > 0 || http->most_in_flight < WAVE_MIN)
-        return;
-    http->most_in_flight = 0;
-    malloc_trim(0);
 }
 
 /* Handlers that run in between may add to the list. */
@@ -114,7 +103,6 @@ static void do_pending(struct http *http)
             add(exchange);
     }
     uv_idle_stop(&http->idle);
-    give_back(http);
     curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)(http->in_flight + IDLE_MAX));
 }
 
@@ -220,7 +208,7 @@ int http_create(uv_loop_t *loop, struct http **out)
     http->multi = curl_multi_init();
     if (!http->multi)
         goto free_http;
-    if (park_create(loop, &http->park) != 0)
+    if (park_create(loop, &http_parked_handlers, &http->park) != 0)
         goto cleanup_multi;
     http->parks = true;
     http->loop = loop;
@@ -273,6 +261,15 @@ void http_destroy(struct http *http)
 void http_set_parking(struct http *http, bool parks)
 {
     http->parks = parks;
+}
+
+/* A wave of exchanges leaves its memory in holes between what is held. Finding them takes some milliseconds. */
+void http_trim(struct http *http)
+{
+    if (http->ended < TRIM_MIN || http->in_flight >= TRIM_MIN)
+        return;
+    http->ended = 0;
+    malloc_trim(0);
 }
 
 uint64_t http_bytes_received(const struct http *http)

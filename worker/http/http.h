@@ -30,8 +30,8 @@ typedef bool (*http_guard)(const void *user, const struct sockaddr *address, cha
 enum { HTTP_HEAD_MAX = 64 * 1024 };
 
 struct http_request {
-    const char *method; /* GET, POST, DELETE */
-    const char *url;
+    const char *method;         /* GET, POST, DELETE */
+    const char *url;            /* outlives a stream; that of any other exchange is copied */
     const char *const *headers; /* "Name: value", header_count of them; copied */
     size_t header_count;
     const void *body; /* copied; NULL: none */
@@ -94,12 +94,16 @@ void http_destroy(struct http *http);
  * then cost a tenth of the memory. On at first. */
 void http_set_parking(struct http *http, bool parks);
 
-/* 0, or a negative errno; then no handler runs. All that `request` and `handlers` point to is copied, but
- * `guard_user`. -EINVAL: a line break within a header. */
+/* 0, or a negative errno; then no handler runs. `handlers` outlive the exchange; all that `request` points to is copied,
+ * but `guard_user` and the URL of a stream. -EINVAL: a line break within a header. */
 MUST_CHECK int http_start(struct http *http, const struct http_request *request, const struct http_handlers *handlers,
                           void *user, struct http_exchange **out);
 /* Ends it at once, without on_end. NULL does nothing. */
 void http_cancel(struct http_exchange *exchange);
+
+/* Gives memory that exchanges have left free back to the system, when there is reason to think that it is much: to be
+ * called each second or so. */
+void http_trim(struct http *http);
 
 /* Bytes of response bodies since the start. */
 uint64_t http_bytes_received(const struct http *http);

@@ -44,8 +44,8 @@ static void watch_peer(int fd)
 static bool allowed(struct http_exchange *exchange, const struct sockaddr *address)
 {
     struct http_opening *opening = exchange->opening;
-    return !exchange->guard ||
-           exchange->guard(exchange->guard_user, address, opening->forbidden, sizeof opening->forbidden);
+    return !opening->guard ||
+           opening->guard(opening->guard_user, address, opening->forbidden, sizeof opening->forbidden);
 }
 
 static unsigned port_of(const struct sockaddr *address)

@@ -9,6 +9,7 @@
 #include "worker/http/http_internal.h"
 
 #include "common/clock.h"
+#include "common/slab.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -42,7 +43,7 @@ static void retire(struct http_exchange *exchange)
 static void finish(struct http_exchange *exchange, const struct http_end *end)
 {
     retire(exchange);
-    exchange->handlers.on_end(exchange->user, end);
+    exchange->handlers->on_end(exchange->user, end);
 }
 
 static void on_deadline(uv_timer_t *timer)
@@ -67,7 +68,7 @@ static MUST_CHECK int deadline_start(struct http_exchange *exchange, uint64_t ms
 
 uint64_t http_exchange_head_timeout_ms(const struct http_exchange *exchange)
 {
-    uint64_t head_ms = exchange->headers_timeout_ms;
+    uint64_t head_ms = exchange->opening->headers_timeout_ms;
     uint64_t total_ms = exchange->total_timeout_ms;
     return head_ms == 0 || (total_ms > 0 && total_ms < head_ms) ? total_ms : head_ms;
 }
@@ -75,7 +76,7 @@ uint64_t http_exchange_head_timeout_ms(const struct http_exchange *exchange)
 /* The head is in: what is left of the time for the whole, or no deadline at all. */
 static void deadline_go_on(struct http_exchange *exchange)
 {
-    uint64_t passed_ms = uv_now(exchange->http->loop) - exchange->started_ms;
+    uint64_t passed_ms = uv_now(exchange->http->loop) - exchange->opening->started_ms;
     uint64_t total_ms = exchange->total_timeout_ms;
     if (total_ms == 0) {
         deadline_stop(exchange);
@@ -85,31 +86,44 @@ static void deadline_go_on(struct http_exchange *exchange)
     }
 }
 
+/* Most of it is room for texts, which need not be cleared. */
+static struct http_opening *opening_create(const struct http *http, const struct http_request *request)
+{
+    struct http_opening *opening = malloc(sizeof *opening);
+    if (!opening)
+        return NULL;
+    http_head_init(&opening->head);
+    opening->tls_error[0] = opening->forbidden[0] = '\0';
+    opening->guard = request->guard;
+    opening->guard_user = request->guard_user;
+    opening->headers_timeout_ms = request->headers_timeout_ms;
+    opening->started_ms = uv_now(http->loop);
+    opening->socket_errno = 0;
+    opening->port = 0;
+    opening->opened = opening->connected = false;
+    return opening;
+}
+
 int http_start(struct http *http, const struct http_request *request, const struct http_handlers *handlers, void *user,
                struct http_exchange **out)
 {
-    struct http_exchange *exchange = calloc(1, sizeof *exchange);
+    struct http_exchange *exchange = slab_take(&slab_held, sizeof(struct http_exchange));
     if (!exchange)
         return -ENOMEM;
     *exchange = (struct http_exchange){
         .http = http,
-        .handlers = *handlers,
+        .handlers = handlers,
         .user = user,
-        .guard = request->guard,
-        .guard_user = request->guard_user,
-        .headers_timeout_ms = request->headers_timeout_ms,
+        .url = request->total_timeout_ms == 0 ? request->url : NULL,
         .total_timeout_ms = request->total_timeout_ms,
         .head_max = request->head_max > 0 ? (uint32_t)request->head_max : HTTP_HEAD_MAX,
-        .started_ms = uv_now(http->loop),
         .socket = CURL_SOCKET_BAD,
-        .is_stream = request->total_timeout_ms == 0,
         .may_park = http_parked_may(http, request),
     };
     int result = -ENOMEM;
-    exchange->opening = calloc(1, sizeof *exchange->opening);
+    exchange->opening = opening_create(http, request);
     if (!exchange->opening)
         goto destroy;
-    http_head_init(&exchange->opening->head);
     result = http_easy_create(exchange, request);
     uint64_t head_timeout_ms = http_exchange_head_timeout_ms(exchange);
     if (result == 0 && head_timeout_ms > 0)
@@ -156,8 +170,7 @@ void http_exchange_destroy(struct http_exchange *exchange)
     deadline_stop(exchange);
     http_exchange_forget_easy(exchange);
     free(exchange->opening);
-    free(exchange->origin);
-    free(exchange);
+    slab_give(&slab_held, exchange, sizeof(*exchange));
 }
 
 void http_exchange_done(struct http_exchange *exchange, CURLcode code)
@@ -180,9 +193,9 @@ static bool give_head(struct http_exchange *exchange)
     curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_VERSION, &exchange->http->last_version);
     http_easy_get_tls(exchange->easy, &exchange->http->last_tls);
     deadline_go_on(exchange);
-    exchange->is_chunked = exchange->is_stream && exchange->opening->head.is_chunked;
+    exchange->is_chunked = exchange->url && exchange->opening->head.is_chunked;
     exchange->leaves = http_parked_fits(exchange, &head);
-    exchange->handlers.on_head(exchange->user, &head);
+    exchange->handlers->on_head(exchange->user, &head);
     if (exchange->gone)
         return false;
     if (exchange->leaves)
@@ -197,7 +210,7 @@ static bool give_head(struct http_exchange *exchange)
 static bool give_body(struct http_exchange *exchange, const uint8_t *bytes, size_t size)
 {
     exchange->http->bytes_received += size;
-    exchange->handlers.on_body(exchange->user, bytes, size);
+    exchange->handlers->on_body(exchange->user, bytes, size);
     return !exchange->gone;
 }
 

@@ -17,15 +17,12 @@ enum { ORIGIN_SIZE = 96 };
 /* host:port of the URL. */
 static const char *origin_of(const struct http_exchange *exchange, char out[ORIGIN_SIZE])
 {
-    if (exchange->origin) {
-        snprintf(out, ORIGIN_SIZE, "%s", exchange->origin);
-        return out;
-    }
-    char *url = NULL;
+    const char *url = exchange->url;
     char *host = NULL;
     char *port = NULL;
     CURLU *parts = curl_url();
-    curl_easy_getinfo(exchange->easy, CURLINFO_EFFECTIVE_URL, &url);
+    if (!url)
+        curl_easy_getinfo(exchange->easy, CURLINFO_EFFECTIVE_URL, &url);
     bool known = parts && url && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
                  curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
                  curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK;
@@ -37,12 +34,6 @@ static const char *origin_of(const struct http_exchange *exchange, char out[ORIG
     curl_free(port);
     curl_url_cleanup(parts);
     return out;
-}
-
-char *http_failure_origin(const struct http_exchange *exchange)
-{
-    char origin[ORIGIN_SIZE];
-    return strdup(origin_of(exchange, origin));
 }
 
 static void say(struct http_end *end, enum http_end_reason reason, const char *format, ...) PRINTF_LIKE(3, 4);
@@ -205,10 +196,10 @@ void http_failure_describe(const struct http_exchange *exchange, CURLcode code, 
 
 void http_failure_timed_out(const struct http_exchange *exchange, struct http_end *end)
 {
-    uint64_t head_ms = http_exchange_head_timeout_ms(exchange);
     char origin[ORIGIN_SIZE];
     char time[DURATION_TEXT_SIZE];
     origin_of(exchange, origin);
+    uint64_t head_ms = exchange->opening ? http_exchange_head_timeout_ms(exchange) : 0;
     if (!exchange->opening)
         say(end, HTTP_TIMED_OUT, "the response from %s was not complete within %s", origin,
             duration_words(exchange->total_timeout_ms, time));

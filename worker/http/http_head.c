@@ -14,7 +14,10 @@
 
 void http_head_init(struct http_head_reader *reader)
 {
-    memset(reader, 0, sizeof *reader);
+    reader->status = 0;
+    reader->is_chunked = reader->has_length = false;
+    reader->content_type[0] = reader->session_id[0] = reader->www_authenticate[0] = '\0';
+    reader->location[0] = reader->retry_after[0] = '\0';
 }
 
 static bool is_visible(char c)

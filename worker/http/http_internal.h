@@ -31,9 +31,9 @@ struct http {
     uv_idle_t idle;                /* active while there is pending work */
     struct http_exchange *pending; /* to be added to, or removed from, the multi handle; in order */
     struct http_exchange **pending_end;
-    const char *ca_file;   /* the system's, or NULL: as libcurl was built */
-    size_t in_flight;      /* exchanges in the multi handle */
-    size_t most_in_flight; /* since there were none */
+    const char *ca_file; /* the system's, or NULL: as libcurl was built */
+    size_t in_flight;    /* exchanges in the multi handle */
+    size_t ended;        /* exchanges since memory was last given back */
     struct park *park;
     bool parks; /* streams leave libcurl where they can */
     uint64_t bytes_received;
@@ -48,34 +48,34 @@ struct http_opening {
     char forbidden[160];             /* the guard's, about the last address it refused */
     int socket_errno;                /* why there was no socket */
     unsigned port;                   /* that the last socket was to connect to: a proxy's, maybe */
-    bool opened;                     /* there was a socket to connect: some address was allowed */
-    bool connected;                  /* and TLS is through */
+    http_guard guard;
+    const void *guard_user;
+    uint64_t headers_timeout_ms;
+    uint64_t started_ms; /* of the loop's clock */
+    bool opened;         /* there was a socket to connect: some address was allowed */
+    bool connected;      /* and TLS is through */
 };
 
+/* Kept small: each held stream has one. */
 struct http_exchange {
     struct http *http;
     struct http_exchange *pending_next;
     CURL *easy;
     struct curl_slist *headers;
-    struct http_opening *opening;
-    struct park_place place; /* in the park: libcurl has it no more, `easy` is NULL */
-    char *origin;            /* host:port, in the park */
-    struct chunked chunked;  /* streams are decoded here, not in libcurl */
-    curl_socket_t socket;    /* that libcurl has watched; CURL_SOCKET_BAD: none */
-    int os_error;            /* in the park, at its end */
-    uv_timer_t *deadline;    /* NULL: none armed */
-    struct http_handlers handlers;
+    struct http_opening *opening; /* NULL: the final head is in */
+    const char *url;              /* of a stream */
+    uv_timer_t *deadline;         /* NULL: none armed */
+    const struct http_handlers *handlers;
     void *user;
-    http_guard guard;
-    const void *guard_user;
-    uint64_t headers_timeout_ms;
+    struct park_place place; /* in the park: libcurl has it no more, `easy` is NULL */
+    struct chunked chunked;  /* streams are decoded here, not in libcurl */
     uint64_t total_timeout_ms;
-    uint64_t started_ms; /* of the loop's clock */
-    uint32_t head_size;  /* bytes of heads and trailers, at most: */
+    curl_socket_t socket; /* that libcurl has watched; CURL_SOCKET_BAD: none */
+    int os_error;         /* in the park, at its end */
+    uint32_t head_size;   /* bytes of heads and trailers, at most: */
     uint32_t head_max;
     bool is_pending; /* on the engine's list */
     bool added;      /* in the multi handle */
-    bool is_stream;
     bool is_chunked; /* a stream whose bytes come as chunks */
     bool may_park;
     bool leaves; /* for the park, once the engine has the time */
@@ -93,7 +93,7 @@ void http_pend(struct http_exchange *exchange);
 void http_exchange_done(struct http_exchange *exchange, CURLcode code);
 void http_exchange_destroy(struct http_exchange *exchange);
 
-/* Until the head must be in: the time for it, or that for the whole if it is shorter; 0: none. */
+/* Until the head must be in, as long as it is not: the time for it, or that for the whole if it is shorter; 0: none. */
 uint64_t http_exchange_head_timeout_ms(const struct http_exchange *exchange);
 
 /* --- http_easy.c --- */
@@ -105,9 +105,6 @@ MUST_CHECK int http_easy_create(struct http_exchange *exchange, const struct htt
 void http_easy_get_tls(CURL *easy, struct http_last_tls *tls);
 
 /* --- http_failure.c --- */
-
-/* host:port of the URL, to be freed by the caller; NULL without memory. */
-MUST_CHECK char *http_failure_origin(const struct http_exchange *exchange);
 
 /* Says how it ended: for a code of libcurl, for a deadline of ours, and for chunks that are none. */
 void http_failure_describe(const struct http_exchange *exchange, CURLcode code, struct http_end *end);
@@ -133,6 +130,8 @@ bool http_parked_fits(const struct http_exchange *exchange, const struct http_he
 
 /* Has the park read the exchange's socket, which libcurl then must not read any more. False: all is as before. */
 MUST_CHECK bool http_parked_enter(struct http_exchange *exchange);
+
+extern const struct park_handlers http_parked_handlers;
 
 /* --- libcurl's callbacks for one exchange, in http_exchange.c --- */
 size_t http_exchange_on_header(char *bytes, size_t size, size_t count, void *user);

@@ -12,6 +12,7 @@
 #include "worker/http/http_internal.h"
 
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <unistd.h>
@@ -45,30 +46,33 @@ bool http_parked_fits(const struct http_exchange *exchange, const struct http_he
     return (version == CURL_HTTP_VERSION_1_1 || version == CURL_HTTP_VERSION_1_0) && sent >= to_send;
 }
 
-static void on_bytes(void *user, const uint8_t *bytes, size_t size)
+static struct http_exchange *exchange_at(struct park_place *place)
 {
-    (void)http_exchange_give_raw(user, bytes, size);
+    char *at = (char *)place - offsetof(struct http_exchange, place);
+    return (struct http_exchange *)(void *)at;
 }
 
-static void on_end(void *user, int error)
+static void on_bytes(struct park_place *place, const uint8_t *bytes, size_t size)
 {
-    struct http_exchange *exchange = user;
+    (void)http_exchange_give_raw(exchange_at(place), bytes, size);
+}
+
+static void on_end(struct park_place *place, int error)
+{
+    struct http_exchange *exchange = exchange_at(place);
     exchange->os_error = error;
     http_exchange_done(exchange, error != 0 ? CURLE_RECV_ERROR : exchange->is_chunked ? CURLE_PARTIAL_FILE : CURLE_OK);
 }
 
-static const struct park_handlers HANDLERS = {.on_bytes = on_bytes, .on_end = on_end};
+const struct park_handlers http_parked_handlers = {.on_bytes = on_bytes, .on_end = on_end};
 
 bool http_parked_enter(struct http_exchange *exchange)
 {
     int fd = exchange->socket >= 0 ? fcntl(exchange->socket, F_DUPFD_CLOEXEC, 0) : -1;
     if (fd < 0)
         return false;
-    exchange->origin = http_failure_origin(exchange);
-    if (exchange->origin && park_enter(exchange->http->park, &exchange->place, fd, &HANDLERS, exchange) == 0)
+    if (park_enter(exchange->http->park, &exchange->place, fd) == 0)
         return true;
-    free(exchange->origin);
-    exchange->origin = NULL;
     close(fd);
     return false;
 }

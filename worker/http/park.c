@@ -20,6 +20,7 @@ enum { EVENTS_MAX = 256, BUFFER_SIZE = 64 * 1024 };
 
 struct park {
     uv_poll_t poll; /* of the set; active while a place is taken */
+    const struct park_handlers *handlers;
     int epoll;
     size_t taken;
     struct epoll_event events[EVENTS_MAX]; /* of this turn; a NULL place has left */
@@ -31,11 +32,11 @@ static void read_place(struct park *park, struct park_place *place)
 {
     ssize_t got = recv(place->fd, park->buffer, BUFFER_SIZE, MSG_DONTWAIT);
     if (got > 0)
-        place->handlers->on_bytes(place->user, park->buffer, (size_t)got);
+        park->handlers->on_bytes(place, park->buffer, (size_t)got);
     else if (got == 0)
-        place->handlers->on_end(place->user, 0);
+        park->handlers->on_end(place, 0);
     else if (errno != EAGAIN && errno != EINTR)
-        place->handlers->on_end(place->user, errno);
+        park->handlers->on_end(place, errno);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -51,7 +52,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     }
 }
 
-int park_create(uv_loop_t *loop, struct park **out)
+int park_create(uv_loop_t *loop, const struct park_handlers *handlers, struct park **out)
 {
     struct park *park = calloc(1, sizeof *park);
     if (!park)
@@ -66,6 +67,7 @@ int park_create(uv_loop_t *loop, struct park **out)
     if (result != 0)
         goto close_epoll;
     park->poll.data = park;
+    park->handlers = handlers;
     *out = park;
     return 0;
 close_epoll:
@@ -90,12 +92,12 @@ void park_destroy(struct park *park)
     uv_close((uv_handle_t *)&park->poll, on_closed);
 }
 
-int park_enter(struct park *park, struct park_place *place, int fd, const struct park_handlers *handlers, void *user)
+int park_enter(struct park *park, struct park_place *place, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = place};
     if (epoll_ctl(park->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
         return -errno;
-    *place = (struct park_place){.park = park, .handlers = handlers, .user = user, .fd = fd};
+    *place = (struct park_place){.park = park, .fd = fd};
     if (park->taken++ == 0)
         uv_poll_start(&park->poll, UV_READABLE, on_readable);
     return 0;

@@ -12,29 +12,29 @@
 
 struct park;
 
+struct park_place;
+
 /* Each may leave any place, also the one that it is called for. */
 struct park_handlers {
-    void (*on_bytes)(void *user, const uint8_t *bytes, size_t size);
+    void (*on_bytes)(struct park_place *place, const uint8_t *bytes, size_t size);
     /* Once, last, and the place must be left then: the peer has closed (`error` 0), or an errno. */
-    void (*on_end)(void *user, int error);
+    void (*on_end)(struct park_place *place, int error);
 };
 
-/* One socket; belongs to its user, who must not move it while it is in the park. Private; public in size only. */
+/* One socket; lies within what it is for, and is not moved while it is in the park. Private; public in size only. */
 struct park_place {
     struct park *park; /* NULL: not in a park */
-    const struct park_handlers *handlers;
-    void *user;
     int fd;
 };
 
-MUST_CHECK int park_create(uv_loop_t *loop, struct park **out);
+/* `handlers` outlive the park. */
+MUST_CHECK int park_create(uv_loop_t *loop, const struct park_handlers *handlers, struct park **out);
 /* No place may be taken. The loop frees the memory in its next turn. NULL does nothing. */
 void park_destroy(struct park *park);
 
 /* From the loop's next turn on the socket is read; it is the park's from here on. 0 or a negative errno: then it still is
- * the caller's. `handlers` outlive the place. */
-MUST_CHECK int park_enter(struct park *park, struct park_place *place, int fd, const struct park_handlers *handlers,
-                          void *user);
+ * the caller's. */
+MUST_CHECK int park_enter(struct park *park, struct park_place *place, int fd);
 
 /* Closes the socket; no handler runs any more, and the place's memory is the user's again. Does nothing for a place that
  * is in no park. */

@@ -24,7 +24,7 @@ struct sse_event {
     char type[SSE_TYPE_MAX + 1];
 };
 
-void sse_init(struct sse *sse, size_t event_max)
+void sse_init(struct sse *sse, uint32_t event_max)
 {
     *sse = (struct sse){.event_max = event_max};
 }
@@ -65,7 +65,7 @@ static struct sse_event *event_get(struct sse *sse)
     struct sse_event *event = calloc(1, sizeof *event);
     if (!event)
         return NULL;
-    buf_init(&event->line, sse->event_max + FIELD_NAME_MAX);
+    buf_init(&event->line, (size_t)sse->event_max + FIELD_NAME_MAX);
     buf_init(&event->data, sse->event_max);
     sse->event = event;
     return event;
@@ -178,7 +178,7 @@ static int dispatch(struct sse *sse, const struct sse_handlers *handlers, void *
 /* One whole line, without its end. */
 static int take_line(struct sse *sse, const char *line, size_t size, const struct sse_handlers *handlers, void *user)
 {
-    if (size > sse->event_max + FIELD_NAME_MAX && *line != ':')
+    if (size > (size_t)sse->event_max + FIELD_NAME_MAX && *line != ':')
         return SSE_TOO_LARGE;
     if (!sse->begun && size >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) {
         line += 3;
@@ -201,7 +201,7 @@ static int take_cut_line(struct sse *sse, const char *part, size_t size, const s
     if (result != 0)
         return outcome_of((enum buf_outcome)result);
     struct buf line = event->line; /* the event may be gone before the line is */
-    buf_init(&event->line, sse->event_max + FIELD_NAME_MAX);
+    buf_init(&event->line, (size_t)sse->event_max + FIELD_NAME_MAX);
     result = take_line(sse, (const char *)line.bytes, line.size, handlers, user);
     buf_fini(&line);
     return result;

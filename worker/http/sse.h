@@ -29,7 +29,7 @@ enum sse_outcome {
 struct sse {
     struct sse_event *event; /* the one half read, or NULL */
     char *last_id;           /* NULL: none */
-    size_t event_max;
+    uint32_t event_max;
     uint32_t retry_ms;
     bool begun;      /* the first line is over */
     bool after_cr;   /* a LF now would belong to the CR before it */
@@ -45,7 +45,7 @@ struct sse_handlers {
 };
 
 /* `event_max`: most bytes of one event's data. */
-void sse_init(struct sse *sse, size_t event_max);
+void sse_init(struct sse *sse, uint32_t event_max);
 void sse_fini(struct sse *sse);
 
 /* 0, or an enum sse_outcome. */

@@ -71,7 +71,8 @@ static struct again *again_create(const struct http_request *request)
         again_destroy(again);
         return NULL;
     }
-    again->request.url = again->url;
+    if (request->total_timeout_ms > 0) /* that of a stream is its owner's */
+        again->request.url = again->url;
     again->request.body = again->body;
     return again;
 }

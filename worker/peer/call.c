@@ -10,6 +10,7 @@
 #include "worker/peer/call.h"
 
 #include "common/clock.h"
+#include "common/slab.h"
 #include "worker/http/delay.h"
 
 #include <ctype.h>
@@ -24,37 +25,44 @@ enum {
     RESUME_DELAY_MAX_MS = 60000,
 };
 
-struct call {
+/* What a call keeps that may have to be resumed. */
+struct call_resume {
     struct transfer_target target;
+    uint64_t headers_timeout_ms;
+    uint64_t deadline_ms; /* monotonic; 0: none */
+    char *cursor;         /* last event id, or NULL */
+};
+
+/* A stream may be one call for months: kept small. */
+struct call {
+    uv_loop_t *loop;
     const struct call_handlers *handlers;
     void *user;
     struct transfer *transfer;
-    struct delay *delay; /* lingering, or waiting to resume */
-    json_t *id;
-    uint64_t headers_timeout_ms;
-    uint64_t deadline_ms; /* monotonic; 0: none */
-    bool resumable;
-    unsigned resumes;
-    char *cursor;     /* last event id, or NULL */
-    char *session_id; /* or NULL */
-    int status;       /* of the POST */
+    struct delay *delay;        /* lingering, or waiting to resume */
+    struct call_resume *resume; /* NULL: not resumable */
+    char *session_id;           /* or NULL */
     /* The answer, when it has come. */
-    bool answered;
     json_t *result;
     json_t *data;
     int code;
+    int status;  /* of the POST */
+    uint32_t id; /* 0: none */
+    uint8_t resumes;
+    bool answered;
 };
 
 static void destroy(struct call *call)
 {
     transfer_cancel(&call->transfer);
     delay_cancel(&call->delay);
-    json_decref(call->id);
     json_decref(call->result);
     json_decref(call->data);
-    free(call->cursor);
+    if (call->resume != NULL)
+        free(call->resume->cursor);
+    free(call->resume);
     free(call->session_id);
-    free(call);
+    slab_give(&slab_held, call, sizeof(*call));
 }
 
 void call_cancel(struct call **call)
@@ -168,7 +176,7 @@ static void give_failure(struct call *call, const struct transfer_end *end)
     if (call->resumes > 0 && reply.verdict == CALL_REFUSED && end->status != 404) {
         reply.verdict = CALL_BROKEN;
         reply.problem = "the stream ended without an answer and could not be resumed";
-    } else if (reply.verdict == CALL_BROKEN && call->id == NULL) {
+    } else if (reply.verdict == CALL_BROKEN && call->id == 0) {
         reply.verdict = CALL_RESULT;
     } else if (reply.verdict == CALL_BROKEN) {
         reply.problem = find_problem(end);
@@ -183,15 +191,16 @@ static const struct transfer_handlers TRANSFER_HANDLERS;
 static void on_resume(void *user)
 {
     struct call *call = user;
+    const struct call_resume *resume = call->resume;
     call->delay = NULL;
     uint64_t now = clock_mono_ms();
     const struct transfer_request request = {
         .http_method = "GET",
-        .last_event_id = call->cursor,
-        .headers_timeout_ms = call->headers_timeout_ms,
-        .total_timeout_ms = call->deadline_ms > now ? call->deadline_ms - now : 1,
+        .last_event_id = resume->cursor,
+        .headers_timeout_ms = resume->headers_timeout_ms,
+        .total_timeout_ms = resume->deadline_ms > now ? resume->deadline_ms - now : 1,
     };
-    if (transfer_start(&call->target, &request, &TRANSFER_HANDLERS, call, &call->transfer) == 0)
+    if (transfer_start(&resume->target, &request, &TRANSFER_HANDLERS, call, &call->transfer) == 0)
         return;
     const struct call_reply reply = {
         .verdict = CALL_BROKEN, .status = call->status, .session_id = "", .problem = "the stream could not be resumed"};
@@ -199,22 +208,24 @@ static void on_resume(void *user)
 }
 
 /* Plans to go on with a stream that was closed early. False when there is nothing to resume, or no time. */
-static bool resume(struct call *call, const struct transfer_end *end)
+static bool go_on(struct call *call, const struct transfer_end *end)
 {
+    struct call_resume *resume = call->resume;
+    if (resume == NULL)
+        return false;
     if (end->last_event_id[0] != '\0') {
-        free(call->cursor);
-        call->cursor = strdup(end->last_event_id);
+        free(resume->cursor);
+        resume->cursor = strdup(end->last_event_id);
     }
-    if (!call->resumable || !end->is_event_stream || end->problem != NULL || call->cursor == NULL ||
-        call->resumes == RESUMES_MAX)
+    if (!end->is_event_stream || end->problem != NULL || resume->cursor == NULL || call->resumes == RESUMES_MAX)
         return false;
     uint64_t wait = end->retry_ms > 0 ? end->retry_ms : RESUME_DELAY_MS;
     if (wait > RESUME_DELAY_MAX_MS)
         wait = RESUME_DELAY_MAX_MS;
-    if (call->deadline_ms != 0 && clock_mono_ms() + wait >= call->deadline_ms)
+    if (resume->deadline_ms != 0 && clock_mono_ms() + wait >= resume->deadline_ms)
         return false;
     call->resumes++;
-    return delay_start(call->target.loop, wait, on_resume, call, &call->delay) == 0;
+    return delay_start(call->loop, wait, on_resume, call, &call->delay) == 0;
 }
 
 /* --- the exchange --- */
@@ -251,7 +262,7 @@ static bool is_answer(const struct call *call, const struct jsonrpc_message *mes
         return true;
     if (message->type != JSONRPC_RESULT && message->type != JSONRPC_ERROR)
         return false;
-    return jsonrpc_same_id(call->id, message->id);
+    return jsonrpc_is_id(call->id, message->id);
 }
 
 static void on_message(void *user, const struct jsonrpc_message *message)
@@ -262,7 +273,7 @@ static void on_message(void *user, const struct jsonrpc_message *message)
         call->result = json_incref(message->result);
         call->data = json_incref(message->data);
         call->code = message->code;
-        if (delay_start(call->target.loop, LINGER_MS, on_linger_over, call, &call->delay) != 0)
+        if (delay_start(call->loop, LINGER_MS, on_linger_over, call, &call->delay) != 0)
             call->delay = NULL; /* then the exchange's own end is waited for */
     } else if (call->handlers->on_message != NULL) {
         call->handlers->on_message(call->user, message);
@@ -276,26 +287,40 @@ static void on_end(void *user, const struct transfer_end *end)
     delay_cancel(&call->delay);
     if (call->answered)
         give_answer(call, end);
-    else if (!resume(call, end))
+    else if (!go_on(call, end))
         give_failure(call, end);
 }
 
 static const struct transfer_handlers TRANSFER_HANDLERS = {
     .on_head = on_head, .on_heard = on_heard, .on_message = on_message, .on_end = on_end};
 
+static bool keep_for_resuming(struct call *call, const struct transfer_target *target,
+                              const struct call_request *request)
+{
+    call->resume = malloc(sizeof(*call->resume));
+    if (call->resume != NULL)
+        *call->resume = (struct call_resume){
+            .target = *target,
+            .headers_timeout_ms = request->headers_timeout_ms,
+            .deadline_ms = request->timeout_ms > 0 ? clock_mono_ms() + request->timeout_ms : 0,
+        };
+    return call->resume != NULL;
+}
+
 int call_start(const struct transfer_target *target, const struct call_request *request,
                const struct call_handlers *handlers, void *user, struct call **out)
 {
-    struct call *call = calloc(1, sizeof(*call));
+    struct call *call = slab_take(&slab_held, sizeof(struct call));
     if (call == NULL)
         return -ENOMEM;
-    call->target = *target;
+    call->loop = target->loop;
     call->handlers = handlers;
     call->user = user;
-    call->id = json_deep_copy(request->id);
-    call->headers_timeout_ms = request->headers_timeout_ms;
-    call->deadline_ms = request->timeout_ms > 0 ? clock_mono_ms() + request->timeout_ms : 0;
-    call->resumable = request->resumable;
+    call->id = request->id;
+    if (request->resumable && !keep_for_resuming(call, target, request)) {
+        destroy(call);
+        return -ENOMEM;
+    }
     const struct transfer_request transfer = {
         .http_method = "POST",
         .rpc_method = request->rpc_method,

@@ -44,7 +44,7 @@ struct call_reply {
 struct call_request {
     const char *rpc_method; /* Mcp-Method; NULL: none */
     const char *rpc_name;   /* Mcp-Name; NULL: none */
-    const json_t *id;       /* NULL: no answer is expected; else the call takes a reference */
+    uint32_t id;            /* 0: no answer is expected */
     const char *body;
     uint64_t headers_timeout_ms;
     uint64_t timeout_ms; /* for all of it; 0: none (a stream) */

@@ -110,10 +110,8 @@ struct jsonrpc_message jsonrpc_get(const json_t *document, size_t index)
     return (struct jsonrpc_message){.type = JSONRPC_INVALID};
 }
 
-bool jsonrpc_same_id(const json_t *sent, const json_t *received)
+bool jsonrpc_is_id(uint32_t sent, const json_t *received)
 {
-    if (json_is_number(sent) && json_is_number(received))
-        return !(json_number_value(sent) < json_number_value(received)) &&
-               !(json_number_value(sent) > json_number_value(received));
-    return sent != NULL && received != NULL && json_equal(sent, received) != 0;
+    double value = json_number_value(received); /* some servers turn numbers into reals */
+    return sent != 0 && json_is_number(received) && !(value < sent) && !(value > sent);
 }

@@ -59,7 +59,7 @@ size_t jsonrpc_count(const json_t *document);
 /* The message at `index`, below the count. */
 struct jsonrpc_message jsonrpc_get(const json_t *document, size_t index);
 
-/* True when an id that came is the one that was sent: of the same JSON type and value. NULL is no id. */
-bool jsonrpc_same_id(const json_t *sent, const json_t *received);
+/* True when an id that came is the one that was sent: a number, of the same value. 0 is no id. */
+bool jsonrpc_is_id(uint32_t sent, const json_t *received);
 
 #endif

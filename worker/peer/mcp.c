@@ -8,6 +8,9 @@
 #include "worker/peer/mcp.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +40,124 @@ const char *mcp_list_method(enum kind kind)
 
 /* --- bodies --- */
 
+/* They are written as text, for all but the values is known: a tree for each of them would cost more than reading the
+ * answer. What is not ours (a cursor) is put through the writer of JSON. */
+
+#define CLIENT_INFO "{\"name\":\"mcp-broker\",\"version\":\"" MCP_BROKER_VERSION "\"}"
+
+/* NULL without memory. */
+static char *write_text(const char *format, ...) PRINTF_LIKE(1, 2);
+
+static char *write_text(const char *format, ...)
+{
+    char *text;
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    return size < 0 ? NULL : text;
+}
+
+/* `params` NULL: none. */
+static char *write_request(uint32_t id, const char *method, const char *params)
+{
+    return write_text("{\"jsonrpc\":\"2.0\",\"id\":%" PRIu32 ",\"method\":\"%s\"%s%s}", id, method,
+                      params != NULL ? ",\"params\":" : "", params != NULL ? params : "");
+}
+
+/* The same, and frees `params`, where NULL means that there was no memory. */
+static char *write_request_of(uint32_t id, const char *method, char *params)
+{
+    char *text = params != NULL ? write_request(id, method, params) : NULL;
+    free(params);
+    return text;
+}
+
+static const char *capabilities(const struct server_def *def)
+{
+    const char *auth_type = json_string_value(json_object_get(def->auth, "type"));
+    bool has_credentials = auth_type != NULL && strcmp(auth_type, "client_credentials") == 0;
+    return has_credentials ? "{\"extensions\":{\"" META "oauth-client-credentials\":{}}}" : "{}";
+}
+
+/* The params of a stateless request: the envelope that each carries, then `more`, which begins with a comma or is "". */
+static char *stateless_params(const struct server_def *def, const char *more)
+{
+    return write_text("{\"_meta\":{\"" META "protocolVersion\":\"" MCP_STATELESS_VERSION "\",\"" META
+                      "clientInfo\":" CLIENT_INFO ",\"" META "clientCapabilities\":%s}%s}",
+                      capabilities(def), more);
+}
+
+char *mcp_discover(uint32_t id, const struct server_def *def)
+{
+    return write_request_of(id, "server/discover", stateless_params(def, ""));
+}
+
+char *mcp_listen(uint32_t id, const struct server_def *def)
+{
+    char filter[160] = ",\"notifications\":{";
+    const char *comma = "";
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        size_t at = strlen(filter);
+        if ((def->events & (1U << kind)) == 0)
+            continue;
+        snprintf(filter + at, sizeof(filter) - at, "%s\"%s\":true", comma, FILTER_KEYS[kind]);
+        comma = ",";
+    }
+    size_t at = strlen(filter);
+    snprintf(filter + at, sizeof(filter) - at, "}");
+    return write_request_of(id, "subscriptions/listen", stateless_params(def, filter));
+}
+
+char *mcp_initialize(uint32_t id, const struct server_def *def)
+{
+    char *params = write_text("{\"protocolVersion\":\"" MCP_SESSION_VERSION
+                              "\",\"capabilities\":%s,\"clientInfo\":" CLIENT_INFO "}",
+                              capabilities(def));
+    return write_request_of(id, "initialize", params);
+}
+
+char *mcp_initialized(void)
+{
+    return write_text("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}");
+}
+
+/* A member `cursor` with its comma; NULL without memory. */
+static char *write_cursor(const char *cursor)
+{
+    json_t *value = json_string(cursor);
+    char *quoted = value != NULL ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
+    char *member = quoted != NULL ? write_text(",\"cursor\":%s", quoted) : NULL;
+    free(quoted);
+    json_decref(value);
+    return member;
+}
+
+char *mcp_list(uint32_t id, enum kind kind, const char *cursor, enum era era, const struct server_def *def)
+{
+    if (era != ERA_STATELESS && cursor == NULL)
+        return write_request(id, LIST_METHODS[kind], NULL);
+    char *member = cursor != NULL ? write_cursor(cursor) : NULL;
+    if (cursor != NULL && member == NULL)
+        return NULL;
+    char *params =
+        era == ERA_STATELESS ? stateless_params(def, member != NULL ? member : "") : write_text("{%s}", member + 1);
+    free(member);
+    return write_request_of(id, LIST_METHODS[kind], params);
+}
+
+char *mcp_ping(uint32_t id)
+{
+    return write_request(id, "ping", NULL);
+}
+
+char *mcp_cancelled(uint32_t id, const char *reason)
+{
+    return write_text("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":%" PRIu32
+                      ",\"reason\":\"%s\"}}",
+                      id, reason);
+}
+
 /* Takes `message`, which may be NULL. */
 static char *to_text(json_t *message)
 {
@@ -45,100 +166,19 @@ static char *to_text(json_t *message)
     return text;
 }
 
-/* Takes `params`; `with_params` false leaves them out. */
-static char *write_request(const json_t *id, const char *method, json_t *params)
+char *mcp_call_tool(uint32_t id, const char *name, json_t *arguments, enum era era, const struct server_def *def)
 {
-    return to_text(json_pack("{s:s, s:o*, s:s, s:o*}", "jsonrpc", "2.0", "id", json_deep_copy(id), "method", method,
-                             "params", params));
-}
-
-static json_t *client_info(void)
-{
-    return json_pack("{s:s, s:s}", "name", "mcp-broker", "version", MCP_BROKER_VERSION);
-}
-
-static json_t *capabilities(const struct server_def *def)
-{
-    const char *auth_type = json_string_value(json_object_get(def->auth, "type"));
-    if (auth_type == NULL || strcmp(auth_type, "client_credentials") != 0)
-        return json_object();
-    return json_pack("{s:{s:{}}}", "extensions", META "oauth-client-credentials");
-}
-
-/* The envelope that each stateless request carries in its params. */
-static json_t *stateless_params(const struct server_def *def)
-{
-    return json_pack("{s:{s:s, s:o, s:o}}", "_meta", META "protocolVersion", MCP_STATELESS_VERSION, META "clientInfo",
-                     client_info(), META "clientCapabilities", capabilities(def));
-}
-
-char *mcp_discover(const json_t *id, const struct server_def *def)
-{
-    json_t *params = stateless_params(def);
-    return params == NULL ? NULL : write_request(id, "server/discover", params);
-}
-
-char *mcp_listen(const json_t *id, const struct server_def *def)
-{
-    json_t *params = stateless_params(def);
-    json_t *filter = json_object();
-    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
-        if ((def->events & (1U << kind)) != 0 && json_object_set_new(filter, FILTER_KEYS[kind], json_true()) != 0)
-            goto fail;
-    }
-    int failed = json_object_set_new(params, "notifications", filter);
-    filter = NULL;
-    if (failed == 0)
-        return write_request(id, "subscriptions/listen", params);
-fail:
-    json_decref(filter);
-    json_decref(params);
-    return NULL;
-}
-
-char *mcp_initialize(const json_t *id, const struct server_def *def)
-{
-    json_t *params = json_pack("{s:s, s:o, s:o}", "protocolVersion", MCP_SESSION_VERSION, "capabilities",
-                               capabilities(def), "clientInfo", client_info());
-    return params == NULL ? NULL : write_request(id, "initialize", params);
-}
-
-char *mcp_initialized(void)
-{
-    return write_request(NULL, "notifications/initialized", NULL);
-}
-
-char *mcp_list(const json_t *id, enum kind kind, const char *cursor, enum era era, const struct server_def *def)
-{
-    json_t *params = era == ERA_STATELESS ? stateless_params(def) : cursor != NULL ? json_object() : NULL;
-    if (params == NULL && (era == ERA_STATELESS || cursor != NULL))
+    char *call = to_text(json_pack("{s:s, s:O}", "name", name, "arguments", arguments));
+    if (call == NULL)
         return NULL;
-    if (cursor != NULL && json_object_set_new(params, "cursor", json_string(cursor)) != 0) {
-        json_decref(params);
-        return NULL;
+    char *params = call;
+    if (era == ERA_STATELESS) {
+        call[0] = ','; /* its members follow the envelope */
+        call[strlen(call) - 1] = '\0';
+        params = stateless_params(def, call);
+        free(call);
     }
-    return write_request(id, LIST_METHODS[kind], params);
-}
-
-char *mcp_ping(const json_t *id)
-{
-    return write_request(id, "ping", NULL);
-}
-
-char *mcp_call_tool(const json_t *id, const char *name, json_t *arguments, enum era era, const struct server_def *def)
-{
-    json_t *params = era == ERA_STATELESS ? stateless_params(def) : json_object();
-    if (json_object_set_new(params, "name", json_string(name)) == 0 &&
-        json_object_set(params, "arguments", arguments) == 0)
-        return write_request(id, MCP_CALL_TOOL, params);
-    json_decref(params);
-    return NULL;
-}
-
-char *mcp_cancelled(const json_t *id, const char *reason)
-{
-    json_t *params = json_pack("{s:o, s:s}", "requestId", json_deep_copy(id), "reason", reason);
-    return params == NULL ? NULL : write_request(NULL, "notifications/cancelled", params);
+    return write_request_of(id, MCP_CALL_TOOL, params);
 }
 
 char *mcp_answer(const struct jsonrpc_message *request)
@@ -342,10 +382,10 @@ bool mcp_is_acknowledgement(const struct jsonrpc_message *message, uint8_t *kind
     return true;
 }
 
-bool mcp_is_cancelled(const struct jsonrpc_message *message, const json_t *id)
+bool mcp_is_cancelled(const struct jsonrpc_message *message, uint32_t id)
 {
     return is_notification(message, "notifications/cancelled") &&
-           jsonrpc_same_id(id, json_object_get(message->params, "requestId"));
+           jsonrpc_is_id(id, json_object_get(message->params, "requestId"));
 }
 
 const json_t *mcp_subscription(const struct jsonrpc_message *message)

@@ -21,19 +21,18 @@
 /* --- bodies: JSON text, the caller frees it; NULL without memory --- */
 
 /* `def` is asked for the capabilities that a client has with it. */
-MUST_CHECK char *mcp_discover(const json_t *id, const struct server_def *def);
-MUST_CHECK char *mcp_listen(const json_t *id, const struct server_def *def);
-MUST_CHECK char *mcp_initialize(const json_t *id, const struct server_def *def);
+MUST_CHECK char *mcp_discover(uint32_t id, const struct server_def *def);
+MUST_CHECK char *mcp_listen(uint32_t id, const struct server_def *def);
+MUST_CHECK char *mcp_initialize(uint32_t id, const struct server_def *def);
 MUST_CHECK char *mcp_initialized(void);
 /* `cursor` NULL: the first page. */
-MUST_CHECK char *mcp_list(const json_t *id, enum kind kind, const char *cursor, enum era era,
-                          const struct server_def *def);
-MUST_CHECK char *mcp_ping(const json_t *id);
+MUST_CHECK char *mcp_list(uint32_t id, enum kind kind, const char *cursor, enum era era, const struct server_def *def);
+MUST_CHECK char *mcp_ping(uint32_t id);
 /* `arguments` is an object. */
-MUST_CHECK char *mcp_call_tool(const json_t *id, const char *name, json_t *arguments, enum era era,
+MUST_CHECK char *mcp_call_tool(uint32_t id, const char *name, json_t *arguments, enum era era,
                                const struct server_def *def);
 /* `reason` is for the server's log. */
-MUST_CHECK char *mcp_cancelled(const json_t *id, const char *reason);
+MUST_CHECK char *mcp_cancelled(uint32_t id, const char *reason);
 /* The answer to a request of the server: a ping gets a result, anything else is refused. */
 MUST_CHECK char *mcp_answer(const struct jsonrpc_message *request);
 
@@ -98,7 +97,7 @@ bool mcp_is_list_changed(const struct jsonrpc_message *message, enum kind *kind)
 /* True when it acknowledges a listen; *kinds are those honoured. */
 bool mcp_is_acknowledgement(const struct jsonrpc_message *message, uint8_t *kinds);
 /* True when it cancels the request `id`. */
-bool mcp_is_cancelled(const struct jsonrpc_message *message, const json_t *id);
+bool mcp_is_cancelled(const struct jsonrpc_message *message, uint32_t id);
 /* The subscription that a message belongs to; NULL when it names none. Borrowed. */
 const json_t *mcp_subscription(const struct jsonrpc_message *message);
 

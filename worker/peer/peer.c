@@ -15,6 +15,7 @@
 
 #include "common/duration.h"
 #include "common/rate.h"
+#include "common/slab.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -61,9 +62,9 @@ void peer_count(struct peer *peer)
         peer->is_too_much = true;
 }
 
-json_t *peer_new_id(struct peer *peer)
+uint32_t peer_new_id(struct peer *peer)
 {
-    return json_integer(++peer->last_id);
+    return ++peer->last_id;
 }
 
 int peer_call(struct peer *peer, const struct call_request *wanted, const struct call_handlers *handlers, void *user,
@@ -88,17 +89,30 @@ void peer_greet(struct peer *peer, const struct mcp_hello *hello)
     struct peer_facts *facts = &peer->facts;
     facts->era = peer->era->era;
     memcpy(facts->protocol_version, hello->version, sizeof(facts->protocol_version));
-    memcpy(facts->server_info, hello->server_info, sizeof(facts->server_info));
+    free(peer->server_info);
+    peer->server_info = strdup(hello->server_info);
     facts->advertised = hello->advertised;
     facts->has = hello->has;
     facts->heard = hello->advertised & peer->def->events;
+}
+
+/* What is known, for a handler; it must outlive the peer, which the handler may close. The caller frees *server_info. */
+static struct peer_facts tell_facts(struct peer *peer, char **server_info)
+{
+    struct peer_facts facts = peer->facts;
+    facts.server_info = *server_info = peer->server_info;
+    peer->server_info = NULL;
+    return facts;
 }
 
 void peer_listening(struct peer *peer)
 {
     delay_cancel(&peer->attempt);
     peer->is_listening = true;
-    peer->handlers->on_listening(peer->user, &peer->facts);
+    char *server_info;
+    const struct peer_facts facts = tell_facts(peer, &server_info);
+    peer->handlers->on_listening(peer->user, &facts);
+    free(server_info);
 }
 
 static void end_too_much(struct peer *peer)
@@ -166,8 +180,10 @@ void peer_end_as(struct peer *peer, const struct peer_end *end)
     peer->is_unsupported = end->reason == PEER_UNSUPPORTED;
     if (!peer->is_unsupported)
         close_all(peer);
-    const struct peer_facts facts = peer->facts; /* they last as long as the callback, even if it closes the peer */
+    char *server_info;
+    const struct peer_facts facts = tell_facts(peer, &server_info);
     peer->handlers->on_end(peer->user, end, &facts);
+    free(server_info);
 }
 
 void peer_end(struct peer *peer, enum peer_end_reason reason, const char *format, ...)
@@ -385,7 +401,7 @@ int peer_start(const struct peer_env *env, const struct server_def *def, enum er
 {
     if (def->transport == TRANSPORT_STDIO && def->source != SOURCE_FILE)
         return -ENOTSUP;
-    struct peer *peer = calloc(1, sizeof(*peer));
+    struct peer *peer = slab_take(&slab_held, sizeof(struct peer));
     if (peer == NULL)
         return -ENOMEM;
     peer->env = env;
@@ -412,5 +428,6 @@ void peer_close(struct peer *peer)
     close_all(peer);
     if (peer->account != NULL)
         oauth_account_release(peer->account);
-    free(peer);
+    free(peer->server_info);
+    slab_give(&slab_held, peer, sizeof(*peer));
 }

@@ -43,10 +43,10 @@ struct peer_env {
 struct peer_facts {
     enum era era;
     char protocol_version[ROW_VERSION_SIZE];
-    char server_info[ROW_SERVER_INFO_SIZE]; /* "name/version", printable, cut */
-    uint8_t advertised;                     /* bit a kind: listChanged is advertised (a hint) */
-    uint8_t has;                            /* bit a kind: the capability is there, so there is a list */
-    uint8_t heard; /* bit a kind: will be notified as far as can be known (stateless: acknowledged) */
+    const char *server_info; /* "name/version", printable, cut; NULL: not known, or told before */
+    uint8_t advertised;      /* bit a kind: listChanged is advertised (a hint) */
+    uint8_t has;             /* bit a kind: the capability is there, so there is a list */
+    uint8_t heard;           /* bit a kind: will be notified as far as can be known (stateless: acknowledged) */
 };
 
 /* How a peer ended, from the view of who must decide what next. */

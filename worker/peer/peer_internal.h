@@ -54,7 +54,7 @@ struct peer_listing {
     struct catalog *catalog;
     struct delay *limit;
     struct call *call;  /* the request under way, or NULL */
-    json_t *id;         /* of the request */
+    uint32_t id;        /* of the request */
     const char *failed; /* it could not be started, for this reason; told from the loop */
     bool paged;         /* the request is not for the first page */
     bool restarted;
@@ -78,9 +78,10 @@ struct peer {
     const char *step;      /* the request that the attempt waits for */
     struct peer_answer *answers;
     struct peer_listing *listings[KIND_COUNT];
-    struct peer_ping *ping; /* under way, or NULL */
-    struct peer_tool *tool; /* that is being called, or NULL */
-    struct peer_facts facts;
+    struct peer_ping *ping;  /* under way, or NULL */
+    struct peer_tool *tool;  /* that is being called, or NULL */
+    struct peer_facts facts; /* but server_info: */
+    char *server_info;       /* until it has been told; or NULL */
     uint32_t last_id;
     uint8_t tried; /* bit an era */
     uint8_t answer_count;
@@ -101,8 +102,8 @@ struct transfer_target peer_target(const struct peer *peer);
 /* Counts a request, of either side. */
 void peer_count(struct peer *peer);
 
-/* A new id for a request, or NULL without memory. */
-MUST_CHECK json_t *peer_new_id(struct peer *peer);
+/* A new id for a request. */
+uint32_t peer_new_id(struct peer *peer);
 
 /* A call to the server in the era under way, which decides whether its method is named and its stream resumed; the time
  * for the headers is that of an attempt when there is none for the whole. In an era that writes, *out is NULL then, and
@@ -181,7 +182,7 @@ void peer_tool_cancel(struct peer *peer);
 /* --- peer_stateless.c: a subscription, whatever it comes over --- */
 
 /* A message, no reply, while the subscription `id` is being made or open. Runs a handler. */
-void peer_stateless_on_message(struct peer *peer, const json_t *id, const struct jsonrpc_message *message);
+void peer_stateless_on_message(struct peer *peer, uint32_t id, const struct jsonrpc_message *message);
 
 /* It was refused, or has ended. Runs a handler. */
 void peer_stateless_over(struct peer *peer, const struct call_reply *reply);

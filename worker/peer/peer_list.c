@@ -25,7 +25,6 @@ static void destroy(struct peer_listing *listing)
     call_cancel(&listing->call);
     delay_cancel(&listing->limit);
     catalog_destroy(listing->catalog);
-    json_decref(listing->id);
     free(listing);
 }
 
@@ -91,16 +90,14 @@ static const struct call_handlers CALL_HANDLERS;
 static int ask_page(struct peer_listing *listing, const char *cursor)
 {
     struct peer *peer = listing->peer;
-    json_decref(listing->id);
     listing->id = peer_new_id(peer);
     listing->paged = cursor != NULL;
-    char *body = listing->id == NULL ? NULL : mcp_list(listing->id, listing->kind, cursor, peer->era->era, peer->def);
+    char *body = mcp_list(listing->id, listing->kind, cursor, peer->era->era, peer->def);
     if (body == NULL)
         return -ENOMEM;
-    const json_t *id = peer->era->replies_on_stream ? NULL : listing->id;
     const struct call_request request = {
         .rpc_method = mcp_list_method(listing->kind),
-        .id = id,
+        .id = peer->era->replies_on_stream ? 0 : listing->id,
         .body = body,
         .timeout_ms = peer->env->limits->list_ms,
         .close_after =
@@ -225,7 +222,7 @@ bool peer_list_on_reply(struct peer *peer, const struct jsonrpc_message *message
 {
     for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
         struct peer_listing *listing = peer->listings[kind];
-        if (listing == NULL || !jsonrpc_same_id(listing->id, message->id))
+        if (listing == NULL || !jsonrpc_is_id(listing->id, message->id))
             continue;
         call_cancel(&listing->call); /* it may not have been told that its POST was accepted */
         const struct call_reply reply = call_reply_from_message(message);

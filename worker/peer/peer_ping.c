@@ -21,7 +21,7 @@ struct peer_ping {
     struct peer *peer;
     struct delay *limit;
     struct call *call; /* or NULL: the answer comes on the stream */
-    json_t *id;
+    uint32_t id;
     const char *method;
     bool is_second; /* the first question was left without an answer */
     bool asks_list;
@@ -39,7 +39,6 @@ void peer_ping_cancel(struct peer *peer)
     peer->ping = NULL;
     call_cancel(&ping->call);
     delay_cancel(&ping->limit);
-    json_decref(ping->id);
     free(ping);
 }
 
@@ -68,7 +67,7 @@ static int send_question(struct peer_ping *ping, const char *body)
     const struct transfer_target target = peer->era->target(peer);
     const struct call_request request = {
         .rpc_method = peer->era->names_methods ? ping->method : NULL,
-        .id = peer->era->replies_on_stream ? NULL : ping->id,
+        .id = peer->era->replies_on_stream ? 0 : ping->id,
         .body = body,
         .headers_timeout_ms = 2 * peer_attempt_ms(peer), /* `limit` comes first */
         .timeout_ms = 2 * peer_attempt_ms(peer),
@@ -96,10 +95,9 @@ static char *write_question(struct peer_ping *ping)
 /* 0 or a negative errno. */
 static int ask(struct peer_ping *ping)
 {
-    const struct peer *peer = ping->peer;
-    json_decref(ping->id);
-    ping->id = peer_new_id(ping->peer);
-    char *body = ping->id == NULL ? NULL : write_question(ping);
+    struct peer *peer = ping->peer;
+    ping->id = peer_new_id(peer);
+    char *body = write_question(ping);
     if (body == NULL)
         return -ENOMEM;
     int result = delay_start(peer->env->loop, peer_attempt_ms(peer), on_limit, ping, &ping->limit);
@@ -205,7 +203,7 @@ static const struct call_handlers CALL_HANDLERS = {
 
 bool peer_ping_on_reply(struct peer *peer, const struct jsonrpc_message *message)
 {
-    if (peer->ping == NULL || !jsonrpc_same_id(peer->ping->id, message->id))
+    if (peer->ping == NULL || !jsonrpc_is_id(peer->ping->id, message->id))
         return false;
     const struct call_reply reply = call_reply_from_message(message);
     take_reply(peer->ping, &reply);

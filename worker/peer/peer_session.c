@@ -17,6 +17,7 @@
 #include "worker/peer/peer_internal.h"
 
 #include "common/clock.h"
+#include "common/slab.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -79,7 +80,7 @@ static void on_message(void *user, const struct jsonrpc_message *message)
 static void end_lost(struct peer *peer, const char *what, const struct call_reply *reply)
 {
     const struct peer_end end = peer_end_from(PEER_SESSION_LOST, what, reply);
-    free(peer->as.session->id);
+    slab_give_text(&slab_held, peer->as.session->id);
     peer->as.session->id = NULL;
     peer_end_as(peer, &end);
 }
@@ -293,8 +294,7 @@ static const struct transfer_handlers RIVAL_HANDLERS = {
 
 /* --- the handshake --- */
 
-static int post_step(struct peer *peer, const char *step, const json_t *id, char *body,
-                     const struct call_handlers *handlers)
+static int post_step(struct peer *peer, const char *step, uint32_t id, char *body, const struct call_handlers *handlers)
 {
     if (body == NULL)
         return -ENOMEM;
@@ -325,14 +325,14 @@ static void on_greeted(struct peer *peer, const struct call_reply *reply)
 {
     struct peer_session *session = peer->as.session;
     struct mcp_hello hello;
-    if (reply->session_id[0] != '\0' && (session->id = strdup(reply->session_id)) == NULL) {
+    if (reply->session_id[0] != '\0' && (session->id = slab_take_text(&slab_held, reply->session_id)) == NULL) {
         peer_check(peer, INITIALIZE, -ENOMEM);
         return;
     }
     switch (mcp_read_initialize(reply->result, &hello)) {
     case MCP_VERSIONS_COMMON:
         peer_greet(peer, &hello);
-        peer_check(peer, INITIALIZED, post_step(peer, INITIALIZED, NULL, mcp_initialized(), &INITIALIZED_HANDLERS));
+        peer_check(peer, INITIALIZED, post_step(peer, INITIALIZED, 0, mcp_initialized(), &INITIALIZED_HANDLERS));
         break;
     case MCP_VERSIONS_UNTOLD:
         peer_not_this_era(peer, INITIALIZE, reply);
@@ -376,21 +376,19 @@ static void leave(struct peer *peer)
         const struct transfer_target target = target_of(peer);
         peer_farewell(&target);
     }
-    free(session->id);
+    slab_give_text(&slab_held, session->id);
     free(session->cursor);
-    free(session);
+    slab_give(&slab_held, session, sizeof(*session));
     peer->as.session = NULL;
 }
 
 static int begin(struct peer *peer)
 {
-    peer->as.session = calloc(1, sizeof(*peer->as.session));
+    peer->as.session = slab_take(&slab_held, sizeof(*peer->as.session));
     if (peer->as.session == NULL)
         return -ENOMEM;
-    json_t *id = peer_new_id(peer);
-    int result =
-        id == NULL ? -ENOMEM : post_step(peer, INITIALIZE, id, mcp_initialize(id, peer->def), &INITIALIZE_HANDLERS);
-    json_decref(id);
+    uint32_t id = peer_new_id(peer);
+    int result = post_step(peer, INITIALIZE, id, mcp_initialize(id, peer->def), &INITIALIZE_HANDLERS);
     if (result != 0)
         leave(peer);
     return result;

@@ -19,7 +19,7 @@ struct peer_http_sse {
     struct delay *patience; /* until the endpoint must have come */
     struct call *call;      /* POST of the handshake */
     char *endpoint;         /* URL, or NULL until it is known */
-    json_t *id;             /* of `initialize`, until it has been answered */
+    uint32_t id;            /* of `initialize`, until it has been answered */
 };
 
 static const char INITIALIZE[] = "initialize";
@@ -69,8 +69,7 @@ static const struct call_handlers POST_HANDLERS = {.on_heard = on_heard, .on_rep
 static void on_greeted(struct peer *peer, const struct jsonrpc_message *message)
 {
     struct peer_http_sse *http_sse = peer->as.http_sse;
-    json_decref(http_sse->id);
-    http_sse->id = NULL;
+    http_sse->id = 0;
     call_cancel(&http_sse->call); /* it may not have been told that its POST was accepted */
     if (message->type == JSONRPC_ERROR) {
         const struct call_reply reply = call_reply_from_message(message);
@@ -96,7 +95,7 @@ static void on_endpoint(struct peer *peer, const char *reference)
         return;
     }
     http_sse->id = peer_new_id(peer);
-    char *body = http_sse->id == NULL ? NULL : mcp_initialize(http_sse->id, peer->def);
+    char *body = mcp_initialize(http_sse->id, peer->def);
     peer_check(peer, INITIALIZE, post_step(peer, INITIALIZE, body));
 }
 
@@ -145,7 +144,7 @@ static void on_message(void *user, const struct jsonrpc_message *message)
         not_this_era(peer, "the first event is not `endpoint`");
     else if (message->type != JSONRPC_RESULT && message->type != JSONRPC_ERROR)
         peer_on_message(peer, message);
-    else if (jsonrpc_same_id(http_sse->id, message->id))
+    else if (jsonrpc_is_id(http_sse->id, message->id))
         on_greeted(peer, message);
     else
         peer_on_reply(peer, message);
@@ -183,7 +182,6 @@ static void leave(struct peer *peer)
     transfer_cancel(&http_sse->stream);
     delay_cancel(&http_sse->patience);
     call_cancel(&http_sse->call);
-    json_decref(http_sse->id);
     free(http_sse->endpoint);
     free(http_sse);
     peer->as.http_sse = NULL;

@@ -10,12 +10,14 @@
  * never sent in this era, so requests of the server are passed over. */
 #include "worker/peer/peer_internal.h"
 
+#include "common/slab.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
 struct peer_stateless {
     struct call *call; /* server/discover, then subscriptions/listen */
-    json_t *id;        /* of that request */
+    uint32_t id;       /* of that request */
     bool retried;
 };
 
@@ -31,24 +33,17 @@ static struct transfer_target target_of(const struct peer *peer)
     return target;
 }
 
-static int renew_id(struct peer *peer)
-{
-    json_decref(peer->as.stateless->id);
-    peer->as.stateless->id = peer_new_id(peer);
-    return peer->as.stateless->id == NULL ? -ENOMEM : 0;
-}
-
 static int discover(struct peer *peer)
 {
     struct peer_stateless *stateless = peer->as.stateless;
-    int result = renew_id(peer);
-    char *body = result == 0 ? mcp_discover(stateless->id, peer->def) : NULL;
+    stateless->id = peer_new_id(peer);
+    char *body = mcp_discover(stateless->id, peer->def);
     if (body == NULL)
         return -ENOMEM;
     peer->step = DISCOVER;
     const struct call_request request = {
         .rpc_method = DISCOVER, .id = stateless->id, .body = body, .timeout_ms = peer_attempt_ms(peer)};
-    result = peer_call(peer, &request, &DISCOVER_HANDLERS, peer, &stateless->call);
+    int result = peer_call(peer, &request, &DISCOVER_HANDLERS, peer, &stateless->call);
     free(body);
     return result;
 }
@@ -56,13 +51,13 @@ static int discover(struct peer *peer)
 static int subscribe(struct peer *peer)
 {
     struct peer_stateless *stateless = peer->as.stateless;
-    int result = renew_id(peer);
-    char *body = result == 0 ? mcp_listen(stateless->id, peer->def) : NULL;
+    stateless->id = peer_new_id(peer);
+    char *body = mcp_listen(stateless->id, peer->def);
     if (body == NULL)
         return -ENOMEM;
     peer->step = LISTEN;
     const struct call_request request = {.rpc_method = LISTEN, .id = stateless->id, .body = body};
-    result = peer_call(peer, &request, &LISTEN_HANDLERS, peer, &stateless->call);
+    int result = peer_call(peer, &request, &LISTEN_HANDLERS, peer, &stateless->call);
     free(body);
     return result;
 }
@@ -131,7 +126,7 @@ static void end_gracefully(struct peer *peer)
     peer_end_as(peer, &end);
 }
 
-void peer_stateless_on_message(struct peer *peer, const json_t *id, const struct jsonrpc_message *message)
+void peer_stateless_on_message(struct peer *peer, uint32_t id, const struct jsonrpc_message *message)
 {
     uint8_t kinds;
     if (mcp_is_cancelled(message, id)) {
@@ -139,7 +134,7 @@ void peer_stateless_on_message(struct peer *peer, const json_t *id, const struct
             end_gracefully(peer);
         else
             peer_end(peer, PEER_UNREACHABLE, "%s: cancelled by the server", LISTEN);
-    } else if (message->type != JSONRPC_REQUEST && !jsonrpc_same_id(id, mcp_subscription(message))) {
+    } else if (message->type != JSONRPC_REQUEST && !jsonrpc_is_id(id, mcp_subscription(message))) {
         return;
     } else if (!peer->is_listening && !peer->is_ended && mcp_is_acknowledgement(message, &kinds)) {
         on_acknowledged(peer, kinds);
@@ -201,14 +196,13 @@ static void leave(struct peer *peer)
 {
     struct peer_stateless *stateless = peer->as.stateless;
     call_cancel(&stateless->call);
-    json_decref(stateless->id);
-    free(stateless);
+    slab_give(&slab_held, stateless, sizeof(*stateless));
     peer->as.stateless = NULL;
 }
 
 static int begin(struct peer *peer)
 {
-    peer->as.stateless = calloc(1, sizeof(*peer->as.stateless));
+    peer->as.stateless = slab_take(&slab_held, sizeof(*peer->as.stateless));
     if (peer->as.stateless == NULL)
         return -ENOMEM;
     int result = discover(peer);

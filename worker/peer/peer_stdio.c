@@ -30,7 +30,7 @@ struct peer_stdio {
     struct peer *peer; /* NULL: it has left while this was `busy` */
     struct stdio_process *process;
     struct delay *patience; /* until the probe must have been answered */
-    json_t *id;             /* of the request that the phase is about */
+    uint32_t id;            /* of the request that the phase is about */
     uint64_t junk_since_ms; /* monotonic */
     uint64_t junk_total;
     unsigned junk; /* since then */
@@ -59,12 +59,11 @@ static int send_line(struct peer *peer, const char *body)
 
 /* Begins a phase with its request. 0 or a negative errno. */
 static int ask(struct peer *peer, enum phase phase, const char *method,
-               char *(*make)(const json_t *id, const struct server_def *def))
+               char *(*make)(uint32_t id, const struct server_def *def))
 {
     struct peer_stdio *stdio = peer->as.stdio;
-    json_decref(stdio->id);
     stdio->id = peer_new_id(peer);
-    char *body = stdio->id == NULL ? NULL : make(stdio->id, peer->def);
+    char *body = make(stdio->id, peer->def);
     if (body == NULL)
         return -ENOMEM;
     stdio->phase = phase;
@@ -215,7 +214,7 @@ static bool is_to_phase(const struct peer *peer, const struct jsonrpc_message *m
 {
     if (message->type == JSONRPC_ERROR && message->id == NULL)
         return !peer->is_listening && !peer->is_ended;
-    return jsonrpc_same_id(peer->as.stdio->id, message->id);
+    return jsonrpc_is_id(peer->as.stdio->id, message->id);
 }
 
 static void on_message(struct peer *peer, const struct jsonrpc_message *message)
@@ -359,7 +358,6 @@ static void leave(struct peer *peer)
         log_info("stdio.junk_total", LOG_TEXT("server", peer->def->id), LOG_U64("lines", stdio->junk_total));
     stdio_process_close(&stdio->process);
     delay_cancel(&stdio->patience);
-    json_decref(stdio->id);
     peer->as.stdio = NULL;
     stdio->peer = NULL;
     if (!stdio->busy)

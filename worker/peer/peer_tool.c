@@ -14,7 +14,7 @@ struct peer_tool {
     struct peer *peer;
     struct call *call; /* NULL: the reply comes on the stream */
     struct delay *limit;
-    json_t *id;
+    uint32_t id;
 };
 
 void peer_tool_cancel(struct peer *peer)
@@ -25,7 +25,6 @@ void peer_tool_cancel(struct peer *peer)
         return;
     call_cancel(&tool->call);
     delay_cancel(&tool->limit);
-    json_decref(tool->id);
     free(tool);
 }
 
@@ -89,7 +88,7 @@ static const struct call_handlers CALL_HANDLERS = {
 
 bool peer_tool_on_reply(struct peer *peer, const struct jsonrpc_message *message)
 {
-    if (peer->tool == NULL || !jsonrpc_same_id(peer->tool->id, message->id))
+    if (peer->tool == NULL || !jsonrpc_is_id(peer->tool->id, message->id))
         return false;
     const struct call_reply reply = call_reply_from_message(message);
     take_reply(peer, &reply);
@@ -103,7 +102,7 @@ static int send_call(struct peer_tool *tool, const char *name, json_t *arguments
     const struct call_request request = {
         .rpc_method = MCP_CALL_TOOL,
         .rpc_name = name,
-        .id = peer->era->replies_on_stream ? NULL : tool->id,
+        .id = peer->era->replies_on_stream ? 0 : tool->id,
         .body = body,
         .timeout_ms = PEER_TOOL_MS,
     };
@@ -121,7 +120,7 @@ int peer_call_tool(struct peer *peer, const char *name, json_t *arguments)
         return -ENOMEM;
     peer->tool->peer = peer;
     peer->tool->id = peer_new_id(peer);
-    int result = peer->tool->id == NULL ? -ENOMEM : send_call(peer->tool, name, arguments);
+    int result = send_call(peer->tool, name, arguments);
     if (result == 0)
         result = delay_start(peer->env->loop, PEER_TOOL_MS, on_limit, peer->tool, &peer->tool->limit);
     if (result != 0)

@@ -10,6 +10,7 @@
 #include "worker/peer/transfer.h"
 
 #include "common/buf.h"
+#include "common/slab.h"
 #include "worker/http/sse.h"
 #include "worker/oauth/bearer.h"
 #include "worker/peer/mcp.h"
@@ -26,7 +27,7 @@ struct transfer {
     struct limits *limits;
     struct buf *body;
     struct sse sse;
-    uint64_t retry_after_ms;
+    uint32_t retry_after_ms; /* at most a day */
     int status;
     bool is_event_stream, is_json, is_empty, challenged, had_credentials;
     bool busy;
@@ -47,7 +48,7 @@ static void destroy(struct transfer *transfer)
     if (transfer->body != NULL)
         buf_fini(transfer->body);
     free(transfer->body);
-    free(transfer);
+    slab_give(&slab_held, transfer, sizeof(*transfer));
 }
 
 void transfer_cancel(struct transfer **transfer)
@@ -159,7 +160,7 @@ static void on_head(void *user, const struct http_head *head)
     transfer->is_event_stream = head->is_event_stream && is_success(transfer);
     transfer->is_json = head->is_json;
     transfer->challenged = head->www_authenticate[0] != '\0';
-    transfer->retry_after_ms = head->retry_after_ms;
+    transfer->retry_after_ms = (uint32_t)head->retry_after_ms;
     if (transfer->handlers->on_head != NULL)
         transfer->handlers->on_head(transfer->user, head);
 }
@@ -294,14 +295,14 @@ static int start_exchange(struct transfer *transfer, const struct transfer_targe
 int transfer_start(const struct transfer_target *target, const struct transfer_request *request,
                    const struct transfer_handlers *handlers, void *user, struct transfer **out)
 {
-    struct transfer *transfer = calloc(1, sizeof(*transfer));
+    struct transfer *transfer = slab_take(&slab_held, sizeof(struct transfer));
     if (transfer == NULL)
         return -ENOMEM;
     transfer->handlers = handlers;
     transfer->user = user;
     transfer->is_empty = true;
     transfer->limits = target->limits;
-    sse_init(&transfer->sse, target->limits->event);
+    sse_init(&transfer->sse, (uint32_t)target->limits->event);
     int result = start_exchange(transfer, target, request);
     if (result != 0) {
         destroy(transfer);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory for what there are many of and is held for long: cells of the same size side by side, in blocks of their own.
+ * From the heap they would lie scattered between the buffers of the moment, and keep nearly every page of those from
+ * going back to the system. Who gives a cell back says its size again. One thread. */
+#ifndef COMMON_SLAB_H
+#define COMMON_SLAB_H
+
+#include "common/compiler.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    SLAB_BLOCK_SIZE = 64 * 1024,
+    SLAB_STEP = 16,
+    SLAB_SIZE_MAX = 1024, /* larger ones come from the heap after all */
+};
+
+/* Private; public in size only. All zero is an empty one. */
+struct slab {
+    bool is_heap;                                           /* all cells come from the heap */
+    size_t blocks;                                          /* there are */
+    struct slab_block *open[SLAB_SIZE_MAX / SLAB_STEP + 1]; /* by size: those with a free cell, linked both ways */
+};
+
+/* The one that all of a process shares. In sanitized builds it is the heap, where a sanitizer sees what is done. */
+extern struct slab slab_held;
+
+/* A cell, all zero; NULL without memory. */
+MUST_CHECK void *slab_take(struct slab *slab, size_t size);
+
+/* `size` as it was taken; NULL does nothing. A block goes back to the system with its last cell. */
+void slab_give(struct slab *slab, void *cell, size_t size);
+
+/* The same for a copy of a text. */
+MUST_CHECK char *slab_take_text(struct slab *slab, const char *text);
+void slab_give_text(struct slab *slab, char *text);
+
+#endif

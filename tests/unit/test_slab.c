@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* Cells of one size: that none overlap, that each is zero, and that blocks go back to the system. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/slab.h"
+
+#include <string.h>
+
+/* Two blocks' worth and a bit of cells of this size. */
+struct cell {
+    uint64_t words[16];
+};
+enum { CELLS = 2 * SLAB_BLOCK_SIZE / sizeof(struct cell) + 10 };
+
+static void take_all(struct slab *slab, struct cell *cells[CELLS])
+{
+    for (size_t i = 0; i < CELLS; i++) {
+        cells[i] = slab_take(slab, sizeof(struct cell));
+        assert_non_null(cells[i]);
+        for (size_t word = 0; word < 16; word++)
+            assert_int_equal(cells[i]->words[word], 0);
+        memset(cells[i], (int)(i % 255) + 1, sizeof *cells[i]);
+    }
+}
+
+static void cells_do_not_overlap(void **state)
+{
+    (void)state;
+    struct slab slab = {0};
+    struct cell *cells[CELLS];
+    take_all(&slab, cells);
+    assert_int_equal(slab.blocks, 3);
+    for (size_t i = 0; i < CELLS; i++) {
+        const uint8_t *bytes = (const uint8_t *)cells[i];
+        for (size_t at = 0; at < sizeof *cells[i]; at++)
+            assert_int_equal(bytes[at], i % 255 + 1);
+    }
+    for (size_t i = 0; i < CELLS; i++)
+        slab_give(&slab, cells[i], sizeof(struct cell));
+}
+
+static void blocks_go_back(void **state)
+{
+    (void)state;
+    struct slab slab = {0};
+    struct cell *cells[CELLS];
+    for (int round = 0; round < 3; round++) {
+        take_all(&slab, cells);
+        assert_int_equal(slab.blocks, 3);
+        for (size_t i = 0; i < CELLS; i++) /* neither first in, first out, nor last */
+            slab_give(&slab, cells[i * 7 % CELLS], sizeof(struct cell));
+        assert_int_equal(slab.blocks, 1);
+    }
+    void *only = slab_take(&slab, sizeof(struct cell));
+    slab_give(&slab, only, sizeof(struct cell));
+    assert_int_equal(slab.blocks, 1);
+}
+
+static void a_cell_is_zero_again(void **state)
+{
+    (void)state;
+    struct slab slab = {0};
+    struct cell *first = slab_take(&slab, sizeof(struct cell));
+    struct cell *second = slab_take(&slab, sizeof(struct cell));
+    memset(first, 0xff, sizeof *first);
+    slab_give(&slab, first, sizeof(struct cell));
+    struct cell *again = slab_take(&slab, sizeof(struct cell));
+    assert_ptr_equal(again, first);
+    for (size_t word = 0; word < 16; word++)
+        assert_int_equal(again->words[word], 0);
+    slab_give(&slab, again, sizeof(struct cell));
+    slab_give(&slab, second, sizeof(struct cell));
+    slab_give(&slab, NULL, sizeof(struct cell));
+}
+
+static void sizes_are_apart(void **state)
+{
+    (void)state;
+    struct slab slab = {0};
+    uint8_t *cells[SLAB_SIZE_MAX + 2];
+    for (size_t size = 1; size < ARRAY_LENGTH(cells); size++) { /* the last one is the heap's */
+        cells[size] = slab_take(&slab, size);
+        assert_non_null(cells[size]);
+        memset(cells[size], (int)(size % 255) + 1, size);
+    }
+    assert_int_equal(slab.blocks, SLAB_SIZE_MAX / SLAB_STEP);
+    for (size_t size = 1; size < ARRAY_LENGTH(cells); size++) {
+        for (size_t at = 0; at < size; at++)
+            assert_int_equal(cells[size][at], size % 255 + 1);
+        slab_give(&slab, cells[size], size);
+    }
+}
+
+static void texts_are_copied(void **state)
+{
+    (void)state;
+    struct slab slab = {0};
+    char *text = slab_take_text(&slab, "a session");
+    assert_string_equal(text, "a session");
+    slab_give_text(&slab, text);
+    assert_ptr_equal(slab_take(&slab, sizeof "a session"), text);
+    slab_give_text(&slab, NULL);
+}
+
+static void sanitized_builds_use_the_heap(void **state)
+{
+    (void)state;
+    struct slab slab = {.is_heap = true};
+    struct cell *cell = slab_take(&slab, sizeof(struct cell));
+    assert_int_equal(cell->words[15], 0);
+    slab_give(&slab, cell, sizeof(struct cell));
+    assert_int_equal(slab.blocks, 0);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cells_do_not_overlap), cmocka_unit_test(blocks_go_back),
+        cmocka_unit_test(a_cell_is_zero_again), cmocka_unit_test(sizes_are_apart),
+        cmocka_unit_test(texts_are_copied),     cmocka_unit_test(sanitized_builds_use_the_heap),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
