@@ -282,6 +282,50 @@ static void test_an_issuer_that_is_given(void **state)
     assert_string_equal(play.log, "GET /.well-known/oauth-authorization-server/as\nPOST /token\n");
 }
 
+#define SEVERAL(first)                                                                                                 \
+    "{\"resource\":\"http://127.0.0.1:PORT/\",\"authorization_servers\":[\"" first "\",\"http://127.0.0.1:PORT/as\"]}"
+
+static void test_the_next_issuer_is_tried(void **state)
+{
+    play.metadata = SEVERAL("http://127.0.0.1:PORT/none");
+    assert_string_equal(run(*state, secret_auth())->token, "t1");
+    assert_int_equal(asked("GET /.well-known/oauth-authorization-server/none"), 1);
+    assert_int_equal(asked("GET /.well-known/openid-configuration/none"), 1);
+    assert_int_equal(asked("GET /.well-known/oauth-authorization-server/as"), 1);
+}
+
+static void test_the_next_best_issuer_has_no_last_word(void **state)
+{
+    play.metadata = SEVERAL("http://127.0.0.1:1/gone");
+    play.token_status = 400;
+    play.token_body = "{\"error\":\"invalid_client\"}";
+    const struct wanting *wanting = run(*state, secret_auth());
+    assert_int_equal(wanting->failure.reason, OAUTH_OUTAGE);
+    assert_string_equal(wanting->failure.text, "token endpoint: HTTP 400 invalid_client");
+    assert_int_equal(asked("POST /token"), 1);
+}
+
+static void test_a_refresh_token_is_not_shown_to_the_next_best_issuer(void **state)
+{
+    play.metadata = SEVERAL("http://127.0.0.1:1/gone");
+    json_t *auth = json_pack("{s:s, s:s, s:s}", "type", "refresh_token", "clientId", "c", "refreshToken", "r0");
+    const struct wanting *wanting = run(*state, auth);
+    assert_int_equal(wanting->failure.reason, OAUTH_OUTAGE);
+    assert_int_equal(asked("POST /token"), 0);
+    play.metadata = SEVERAL("http://127.0.0.1:PORT/none");
+    auth = json_pack("{s:s, s:s, s:s}", "type", "refresh_token", "clientId", "c2", "refreshToken", "r0");
+    assert_string_equal(run(*state, auth)->token, "t1");
+}
+
+static void test_no_issuer_can_be_used(void **state)
+{
+    play.metadata = SEVERAL("http://127.0.0.1:PORT/none");
+    play.issuer = "{\"issuer\":\"http://127.0.0.1:PORT/another\"}";
+    const struct wanting *wanting = run(*state, secret_auth());
+    assert_int_equal(wanting->failure.reason, OAUTH_REFUSED);
+    assert_string_equal(wanting->failure.text, "authorization server metadata: there is none");
+}
+
 static void test_scopes(void **state)
 {
     struct client *client = *state;
@@ -640,6 +684,10 @@ int main(void)
         TEST(test_the_way_without_metadata),
         TEST(test_a_way_that_is_given),
         TEST(test_an_issuer_that_is_given),
+        TEST(test_the_next_issuer_is_tried),
+        TEST(test_the_next_best_issuer_has_no_last_word),
+        TEST(test_a_refresh_token_is_not_shown_to_the_next_best_issuer),
+        TEST(test_no_issuer_can_be_used),
         TEST(test_scopes),
         TEST(test_refused_by_the_token_endpoint),
         TEST(test_an_error_of_no_known_name),

@@ -104,10 +104,12 @@ static void test_resource_documents(void **state)
                               "[\"https://as/t\", \"https://b\"], \"scopes_supported\": [\"x\", \"y\", \"x\"]}",
                               &resource));
     assert_string_equal(resource.resource, "https://mcp.example.com:8443/a/mcp");
-    assert_string_equal(resource.issuer, "https://as/t");
+    assert_int_equal(resource.issuer_count, 2);
+    assert_string_equal(resource.issuers[0], "https://as/t");
+    assert_string_equal(resource.issuers[1], "https://b");
     assert_string_equal(resource.scope, "x y");
     assert_null(read_resource("{\"resource\": \"HTTPS://MCP.example.com:8443/a/\"}", &resource));
-    assert_string_equal(resource.issuer, "");
+    assert_int_equal(resource.issuer_count, 0);
     assert_string_equal(resource.scope, "");
     assert_null(
         read_resource("{\"resource\": \"https://mcp.example.com:8443\", \"scopes_supported\": [\"x\", 1]}", &resource));
@@ -137,6 +139,13 @@ static void test_resource_documents(void **state)
     assert_string_equal(
         read_resource("{\"resource\": \"https://mcp.example.com:8443/\", \"authorization_servers\": [1]}", &resource),
         "its authorization server is no URL");
+    assert_null(
+        read_resource("{\"resource\": \"https://mcp.example.com:8443/\", \"authorization_servers\": "
+                      "[1, \"http://as\", \"https://a\", \"https://b\", \"https://c\", \"https://d\", \"https://e\"]}",
+                      &resource));
+    assert_int_equal(resource.issuer_count, OAUTH_ISSUERS_MAX);
+    assert_string_equal(resource.issuers[0], "https://a");
+    assert_string_equal(resource.issuers[3], "https://d");
 }
 
 static const char *read_issuer(const char *json, const char *issuer, struct oauth_issuer *out)

@@ -94,6 +94,17 @@ static void ask(struct oauth_account *account)
     oauth_grant_ask(grant, account);
 }
 
+/* What an authorization server refuses that is only the next best is no last word: the way is looked for again. */
+static void fail_for_grant(struct oauth_account *account, const struct oauth_failure *failure)
+{
+    struct oauth_failure later = *failure;
+    if (account->way.is_second_best) {
+        later.reason = later.reason == OAUTH_REFUSED ? OAUTH_OUTAGE : later.reason;
+        oauth_way_fini(&account->way);
+    }
+    fail(account, &later);
+}
+
 void oauth_account_on_grant(struct oauth_account *account, const struct oauth_failure *failure)
 {
     char scope[OAUTH_SCOPE_SIZE];
@@ -103,7 +114,7 @@ void oauth_account_on_grant(struct oauth_account *account, const struct oauth_fa
     } else if (failure != NULL) {
         free(account->more_scope);
         account->more_scope = NULL;
-        fail(account, failure);
+        fail_for_grant(account, failure);
     } else {
         account->failure.reason = 0;
         oauth_answer_soon(account);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A walk along the URLs that oauth_metadata.h lists, one request at a time. What is not there (4xx, a redirect, a page
  * that is no JSON object) leads to the next one. What is there and wrong ends the walk, because going on would mean to
- * trust the next best; and an outage ends it for now, because what is missing today may be there tomorrow. */
+ * trust the next best; and an outage ends it for now, because what is missing today may be there tomorrow.
+ *
+ * An authorization server where the walk ends so is not the end if the resource names others: they are tried in its
+ * order. But after an outage no other one is asked with a refresh token, which is of one authorization server only. */
 #include "worker/oauth/oauth_discovery.h"
 
 #include "worker/oauth/oauth_metadata.h"
@@ -23,8 +26,16 @@ struct oauth_discovery {
     unsigned index;  /* of the next well-known URL */
     bool at_issuer;  /* the resource's metadata is done with */
     bool is_default; /* nobody names an issuer: it is the server's origin */
+    bool sticks;     /* to an authorization server, through an outage */
     struct oauth_resource resource;
+    unsigned issuer;              /* of the resource's */
+    struct oauth_failure failure; /* of the issuers before: the first, or an outage; reason 0: none */
 };
+
+static const char *issuer_of(const struct oauth_discovery *discovery)
+{
+    return discovery->resource.issuers[discovery->issuer];
+}
 
 static void destroy(struct oauth_discovery *discovery)
 {
@@ -91,11 +102,30 @@ static void fail(struct oauth_discovery *discovery, const struct oauth_failure *
     on_end(user, NULL, failure);
 }
 
+static void go_on(struct oauth_discovery *discovery);
+
+/* Where the walk has come to can't be used: goes on with the next authorization server, or ends it. */
+static void give_up(struct oauth_discovery *discovery, const struct oauth_failure *failure)
+{
+    bool is_outage = failure->reason != OAUTH_REFUSED;
+    if (discovery->failure.reason == 0 || (is_outage && discovery->failure.reason == OAUTH_REFUSED))
+        discovery->failure = *failure;
+    if (discovery->at_issuer && discovery->issuer + 1 < discovery->resource.issuer_count &&
+        !(is_outage && discovery->sticks)) {
+        discovery->issuer++;
+        discovery->index = 0;
+        go_on(discovery);
+    } else {
+        struct oauth_failure first = discovery->failure;
+        fail(discovery, &first);
+    }
+}
+
 static void refuse(struct oauth_discovery *discovery, const char *step, const char *problem)
 {
     struct oauth_failure failure;
     oauth_failure_set(&failure, OAUTH_REFUSED, "%s: %s", step, problem);
-    fail(discovery, &failure);
+    give_up(discovery, &failure);
 }
 
 static void succeed(struct oauth_discovery *discovery, const struct oauth_issuer *issuer)
@@ -107,6 +137,7 @@ static void succeed(struct oauth_discovery *discovery, const struct oauth_issuer
         fail(discovery, &failure);
         return;
     }
+    way.is_second_best = discovery->failure.reason != 0 && discovery->failure.reason != OAUTH_REFUSED;
     void (*on_end)(void *user, struct oauth_way *way, const struct oauth_failure *failure) = discovery->on_end;
     void *user = discovery->user;
     destroy(discovery);
@@ -130,8 +161,9 @@ static void end_undescribed(struct oauth_discovery *discovery)
         refuse(discovery, ISSUER_METADATA, "there is none");
         return;
     }
-    snprintf(issuer.issuer, sizeof(issuer.issuer), "%s", discovery->resource.issuer);
-    int size = snprintf(issuer.token_endpoint, sizeof(issuer.token_endpoint), "%s/token", discovery->resource.issuer);
+    const char *origin = discovery->resource.issuers[0];
+    snprintf(issuer.issuer, sizeof(issuer.issuer), "%s", origin);
+    int size = snprintf(issuer.token_endpoint, sizeof(issuer.token_endpoint), "%s/token", origin);
     issuer.secret_in_body = false;
     if (size >= OAUTH_URL_SIZE || !oauth_metadata_may_ask(issuer.token_endpoint, discovery->server_url))
         refuse(discovery, "token endpoint", "nobody names one, and the server itself is not on https");
@@ -147,14 +179,15 @@ static void go_on(struct oauth_discovery *discovery)
         discovery->at_issuer = true;
         discovery->index = 0;
     }
-    if (discovery->at_issuer && discovery->resource.issuer[0] == '\0') {
+    if (discovery->at_issuer && discovery->resource.issuer_count == 0) {
         discovery->is_default = true;
-        if (!oauth_metadata_origin(discovery->server_url, discovery->resource.issuer)) {
+        if (!oauth_metadata_origin(discovery->server_url, discovery->resource.issuers[0])) {
             refuse(discovery, RESOURCE_METADATA, "the server's URL is too long");
             return;
         }
+        discovery->resource.issuer_count = 1;
     }
-    if (discovery->at_issuer && !oauth_metadata_issuer_url(discovery->resource.issuer, discovery->index, url)) {
+    if (discovery->at_issuer && !oauth_metadata_issuer_url(issuer_of(discovery), discovery->index, url)) {
         end_undescribed(discovery);
         return;
     }
@@ -183,8 +216,7 @@ static void on_resource(struct oauth_discovery *discovery, const json_t *object)
 static void on_issuer(struct oauth_discovery *discovery, const json_t *object)
 {
     struct oauth_issuer issuer;
-    const char *problem =
-        oauth_metadata_read_issuer(object, discovery->resource.issuer, discovery->server_url, &issuer);
+    const char *problem = oauth_metadata_read_issuer(object, issuer_of(discovery), discovery->server_url, &issuer);
     if (problem != NULL)
         refuse(discovery, ISSUER_METADATA, problem);
     else
@@ -206,7 +238,7 @@ static void on_document(void *user, const struct oauth_document *document)
         if (document->failure == NULL && failure.reason == OAUTH_REFUSED)
             go_on(discovery);
         else
-            fail(discovery, &failure);
+            give_up(discovery, &failure);
     }
 }
 
@@ -219,7 +251,8 @@ static int begin(struct oauth_discovery *discovery, const char *issuer, const ch
     if (!oauth_metadata_default_resource(discovery->server_url, discovery->resource.resource))
         return -EINVAL;
     if (issuer != NULL) {
-        snprintf(discovery->resource.issuer, sizeof(discovery->resource.issuer), "%s", issuer);
+        snprintf(discovery->resource.issuers[0], OAUTH_URL_SIZE, "%s", issuer);
+        discovery->resource.issuer_count = 1;
         discovery->at_issuer = true;
         discovery->index = 1;
         return oauth_metadata_issuer_url(issuer, 0, url) ? ask(discovery, url) : -EINVAL;
@@ -242,6 +275,7 @@ int oauth_discovery_start(const struct oauth_network *network, const char *serve
     discovery->server_url = server_url;
     discovery->on_end = on_end;
     discovery->user = user;
+    discovery->sticks = json_object_get(auth, "refreshToken") != NULL;
     int result = begin(discovery, json_string_value(json_object_get(auth, "issuer")), metadata_url);
     if (result != 0) {
         destroy(discovery);

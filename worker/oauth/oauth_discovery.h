@@ -2,7 +2,7 @@
 /* Finds out where a token for an MCP server can be had, in the order of the specification:
  *
  *     resource metadata     where the challenge says -> /.well-known/…/<path> -> /.well-known/…
- *     issuer's metadata     of the first authorization server named there, three well-known places
+ *     issuer's metadata     of each authorization server named there, three well-known places, until one can be used
  *     neither               the server's origin is the issuer, `/token` there the endpoint (2025-03-26)
  *
  * An `issuer` in the definition's auth takes the place of the first step, a `tokenEndpoint` that of all. Loop thread
@@ -24,6 +24,7 @@ struct oauth_way {
     char *resource;
     char *scope; /* that the resource names; "": none */
     bool secret_in_body;
+    bool is_second_best; /* an authorization server that is named before it could not be asked just now */
 };
 
 void oauth_way_fini(struct oauth_way *way);

@@ -180,6 +180,23 @@ static void read_scopes(const json_t *names, char out[OAUTH_SCOPE_SIZE])
     }
 }
 
+/* NULL, or what is wrong with the first one that may not be asked. */
+static const char *read_issuers(const json_t *issuers, const char *server_url, struct oauth_resource *out)
+{
+    const char *problem = NULL;
+    out->issuer_count = 0;
+    for (size_t i = 0; i < json_array_size(issuers) && out->issuer_count < OAUTH_ISSUERS_MAX; i++) {
+        char *issuer = out->issuers[out->issuer_count];
+        if (!copy_text(json_array_get(issuers, i), issuer, OAUTH_URL_SIZE))
+            problem = problem != NULL ? problem : "its authorization server is no URL";
+        else if (!oauth_metadata_may_ask(issuer, server_url))
+            problem = problem != NULL ? problem : "its authorization server is not on https";
+        else
+            out->issuer_count++;
+    }
+    return problem;
+}
+
 const char *oauth_metadata_read_resource(const json_t *document, const char *server_url, struct oauth_resource *out)
 {
     const json_t *issuers = json_object_get(document, "authorization_servers");
@@ -187,13 +204,9 @@ const char *oauth_metadata_read_resource(const json_t *document, const char *ser
         return "it names no resource";
     if (!covers(out->resource, server_url))
         return "it is for another resource";
-    out->issuer[0] = '\0';
-    if (json_array_size(issuers) > 0) {
-        if (!copy_text(json_array_get(issuers, 0), out->issuer, sizeof(out->issuer)))
-            return "its authorization server is no URL";
-        if (!oauth_metadata_may_ask(out->issuer, server_url))
-            return "its authorization server is not on https";
-    }
+    const char *problem = read_issuers(issuers, server_url, out);
+    if (problem != NULL && out->issuer_count == 0)
+        return problem;
     read_scopes(json_object_get(document, "scopes_supported"), out->scope);
     return NULL;
 }

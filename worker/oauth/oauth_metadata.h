@@ -10,12 +10,14 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-enum { OAUTH_URL_SIZE = 2048 + 64, OAUTH_SCOPE_SIZE = 1024 + 1 };
+enum { OAUTH_URL_SIZE = 2048 + 64, OAUTH_SCOPE_SIZE = 1024 + 1, OAUTH_ISSUERS_MAX = 4 };
 
-/* Of the resource: the server's identifier for itself, the first authorization server (or ""), scopes (or ""). */
+/* Of the resource: the server's identifier for itself, its authorization servers that may be asked, in its order (none
+ * when it names none, and at most so many), scopes (or ""). */
 struct oauth_resource {
     char resource[OAUTH_URL_SIZE];
-    char issuer[OAUTH_URL_SIZE];
+    char issuers[OAUTH_ISSUERS_MAX][OAUTH_URL_SIZE];
+    unsigned issuer_count;
     char scope[OAUTH_SCOPE_SIZE];
 };
 
