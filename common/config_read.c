@@ -293,7 +293,7 @@ static void check_not_empty(struct reading *reading, const char *flag, const cha
 
 static void check_run_dir(struct reading *reading)
 {
-    static const char *const sockets[] = {PATHS_EVENTS, PATHS_DIAG, PATHS_BELLS, PATHS_ASSIGNMENTS};
+    static const char *const sockets[] = {PATHS_EVENTS, PATHS_DIAG, PATHS_BELLS, PATHS_ASSIGNMENTS, PATHS_TOKENS};
     size_t longest = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(sockets); i++)
         longest = strlen(sockets[i]) > longest ? strlen(sockets[i]) : longest;

@@ -14,6 +14,7 @@
 #define PATHS_DIAG         "diag.sock"        /* hub REP: questions */
 #define PATHS_BELLS        "bells.sock"       /* hub SUB, workers PUB */
 #define PATHS_ASSIGNMENTS  "assignments.sock" /* hub REP, workers REQ */
+#define PATHS_TOKENS       "tokens.sock"      /* hub REP, workers REQ: bearer tokens */
 #define PATHS_SERVERS_COPY "servers.last"     /* the servers file as it was last good */
 #define PATHS_REGISTRY     "registry.db"      /* in the state directory */
 

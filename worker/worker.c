@@ -47,6 +47,7 @@ struct worker {
     struct config config;
     struct table *table;
     struct http *http;
+    struct tokens *tokens;
     struct oauth *oauth;
     struct limits limits;
     struct rules *rules;
@@ -292,9 +293,13 @@ int worker_create(uv_loop_t *loop, int slot, uint64_t start_count, struct config
     if (result)
         goto free_rules;
     http_set_parking(worker->http, !worker->config.no_park);
-    result = oauth_create(loop, worker->http, &worker->oauth);
+    result = tokens_open(loop, worker->config.run_dir, slot, start_count, &worker->tokens);
     if (result)
         goto destroy_http;
+    result = oauth_create(loop, worker->http, &worker->oauth);
+    if (result)
+        goto close_tokens;
+    oauth_share(worker->oauth, worker->tokens);
     result = publish_open(worker->config.run_dir, (int)worker->config.bell_queue, worker->table, slot, start_count,
                           &worker->publish);
     if (result)
@@ -315,6 +320,8 @@ destroy_env:
     publish_close(worker->publish);
 destroy_oauth:
     oauth_destroy(worker->oauth);
+close_tokens:
+    tokens_close(worker->tokens);
 destroy_http:
     http_destroy(worker->http);
 free_rules:
@@ -332,7 +339,8 @@ static void look_whether_stopped(uv_timer_t *timer)
 {
     struct worker *worker = timer->data;
     unsigned farewells = peer_farewells();
-    if (farewells > 0 && clock_mono_ms() < worker->stop_until_ms)
+    bool is_busy = farewells > 0 || oauth_is_busy(worker->oauth);
+    if (is_busy && clock_mono_ms() < worker->stop_until_ms)
         return;
     if (farewells > 0)
         log_warn("worker.sessions_left", LOG_U64("sessions", farewells));
@@ -372,6 +380,7 @@ void worker_destroy(struct worker *worker)
     timeline_fini(&worker->timeline);
     if (peer_farewells() == 0) { /* they use both */
         oauth_destroy(worker->oauth);
+        tokens_close(worker->tokens);
         http_destroy(worker->http);
     }
     rules_free(worker->rules);

@@ -26,6 +26,7 @@
 #include "broker/hub/relay.h"
 #include "broker/hub/roster.h"
 #include "broker/hub/servers_source.h"
+#include "broker/hub/tokens.h"
 #include "broker/hub/watchlist.h"
 #include "broker/hub/worker_files.h"
 #include "common/clock.h"
@@ -57,6 +58,7 @@ struct hub {
     struct relay *relay;
     struct levels *levels;
     struct bells *bells;
+    struct tokens *tokens;
     struct assignments *assignments;
     struct diag *diag;
     struct http_pages *pages; /* NULL: no --http, or not yet */
@@ -220,6 +222,7 @@ static void on_second(void *user)
     relay_tick(hub->relay);
     fanout_tick(hub->fanout);
     levels_tick(hub->levels);
+    tokens_tick(hub->tokens);
     assign_check_gone(watchlist_assign(hub->watchlist));
     uint64_t refused = diag_refused(hub->diag) + fanout_refused(hub->fanout);
     table_count(hub->table, TABLE_HUB, COUNTER_LIMIT_CLIENTS, refused - hub->refused_counted);
@@ -314,6 +317,7 @@ static int open_sockets(struct hub *hub)
         .on_item = on_bell_item, .on_gap = on_gap, .on_successor = on_successor};
     const struct assignments_options assignments = {
         .run_dir = run_dir, .table = hub->table, .assign = watchlist_assign(hub->watchlist), .roster = hub->roster};
+    const struct tokens_options tokens = {.run_dir = run_dir, .registry = hub->registry, .roster = hub->roster};
     const struct diag_options diag = {
         .run_dir = run_dir,
         .table = hub->table,
@@ -327,6 +331,8 @@ static int open_sockets(struct hub *hub)
     int result = diag_open(hub->loop, &diag, &hub->diag);
     if (result == 0)
         result = bells_open(hub->loop, run_dir, hub->options.config->bell_queue, hub->table, &bells, hub, &hub->bells);
+    if (result == 0)
+        result = tokens_open(hub->loop, &tokens, &hub->tokens);
     if (result == 0)
         result = assignments_open(hub->loop, &assignments, &hub->assignments);
     if (result == 0)
@@ -348,6 +354,7 @@ static void destroy(struct hub *hub)
     http_pages_close(hub->pages);
     pulse_cancel(hub->pulse);
     assignments_close(hub->assignments);
+    tokens_close(hub->tokens);
     bells_close(hub->bells);
     diag_close(hub->diag);
     levels_close(hub->levels);

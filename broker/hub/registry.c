@@ -24,6 +24,9 @@ enum statement {
     PUT_SERVER,
     REMOVE_SERVER,
     EACH_SERVER,
+    PUT_TOKEN,
+    REMOVE_TOKEN,
+    EACH_TOKEN,
     LOAD_LEVEL,
     STORE_LEVEL,
     LOAD_MEMORY,
@@ -43,6 +46,9 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
                    " ON CONFLICT(id) DO UPDATE SET definition = excluded.definition",
     [REMOVE_SERVER] = "DELETE FROM servers WHERE id = ?1",
     [EACH_SERVER] = "SELECT id, definition FROM servers ORDER BY rowid",
+    [PUT_TOKEN] = "INSERT OR REPLACE INTO tokens(chain, refresh_token) VALUES(?1, ?2)",
+    [REMOVE_TOKEN] = "DELETE FROM tokens WHERE chain = ?1",
+    [EACH_TOKEN] = "SELECT chain, refresh_token FROM tokens",
     [LOAD_LEVEL] = "SELECT generation, published, fp_high, fp_low, count, known, seen_ms FROM levels"
                    " WHERE id = ?1 AND kind = ?2",
     [STORE_LEVEL] =
@@ -275,17 +281,45 @@ int registry_remove_server(struct registry *registry, const char *id)
     return run_durably(registry, REMOVE_SERVER);
 }
 
-int registry_each_server(struct registry *registry,
-                         void (*on_server)(void *user, const char *id, const char *definition), void *user)
+/* Runs a query whose rows are two texts. */
+static int each_pair(struct registry *registry, enum statement which,
+                     void (*on_pair)(void *user, const char *key, const char *value), void *user)
 {
-    sqlite3_stmt *statement = registry->statements[EACH_SERVER];
+    sqlite3_stmt *statement = registry->statements[which];
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        on_server(user, column_text(statement, 0), column_text(statement, 1));
+        on_pair(user, column_text(statement, 0), column_text(statement, 1));
     }
     int result = code == SQLITE_DONE ? 0 : fail(registry, code);
     finish(statement);
     return result;
+}
+
+int registry_each_server(struct registry *registry,
+                         void (*on_server)(void *user, const char *id, const char *definition), void *user)
+{
+    return each_pair(registry, EACH_SERVER, on_server, user);
+}
+
+/* --- refresh tokens --- */
+
+int registry_put_token(struct registry *registry, const char *chain, const char *refresh_token)
+{
+    bind_text(registry->statements[PUT_TOKEN], 1, chain);
+    bind_text(registry->statements[PUT_TOKEN], 2, refresh_token);
+    return run_durably(registry, PUT_TOKEN);
+}
+
+int registry_remove_token(struct registry *registry, const char *chain)
+{
+    bind_text(registry->statements[REMOVE_TOKEN], 1, chain);
+    return run_durably(registry, REMOVE_TOKEN);
+}
+
+int registry_each_token(struct registry *registry,
+                        void (*on_token)(void *user, const char *chain, const char *refresh_token), void *user)
+{
+    return each_pair(registry, EACH_TOKEN, on_token, user);
 }
 
 /* --- what is known of any server --- */

@@ -67,6 +67,17 @@ MUST_CHECK int registry_remove_server(struct registry *registry, const char *id)
 MUST_CHECK int registry_each_server(struct registry *registry,
                                     void (*on_server)(void *user, const char *id, const char *definition), void *user);
 
+/* --- refresh tokens that replaced those of definitions --- */
+
+/* Adds or replaces; durable. Not within a batch. `chain`: common/token_lease.h. */
+MUST_CHECK int registry_put_token(struct registry *registry, const char *chain, const char *refresh_token);
+/* One that is not there is no fault. */
+MUST_CHECK int registry_remove_token(struct registry *registry, const char *chain);
+/* As registry_each_server. */
+MUST_CHECK int registry_each_token(struct registry *registry,
+                                   void (*on_token)(void *user, const char *chain, const char *refresh_token),
+                                   void *user);
+
 /* --- what is known of any server --- */
 
 /* 0, or REGISTRY_NONE with *out zeroed. */

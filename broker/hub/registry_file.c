@@ -177,8 +177,12 @@ static int verify(sqlite3 *database, const char *path, char error[REGISTRY_ERROR
 /* The last steps, on a database that is known to be ours: how it is written, and which broker it is of. */
 static int settle(sqlite3 *database, const char *path, char instance[RANDOM_ID_SIZE], char error[REGISTRY_ERROR_SIZE])
 {
-    /* secure_delete: a definition that was removed had credentials in it. */
-    int code = sqlite3_exec(database, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON",
+    /* secure_delete: a definition that was removed had credentials in it. The table came later than the first version,
+     * which has no use for it and leaves it alone. */
+    int code = sqlite3_exec(database,
+                            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;"
+                            "CREATE TABLE IF NOT EXISTS tokens(chain TEXT PRIMARY KEY, refresh_token TEXT NOT NULL)"
+                            " STRICT, WITHOUT ROWID",
                             NULL, NULL, NULL);
     if (code == SQLITE_OK) {
         code = query_text(database, "SELECT value FROM meta WHERE key = 'instance'", instance, RANDOM_ID_SIZE);

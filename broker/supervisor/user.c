@@ -24,8 +24,8 @@
 
 static bool is_broker_file(const char *name)
 {
-    static const char *const names[] = {PATHS_LOCK, PATHS_TABLE, PATHS_EVENTS,
-                                        PATHS_DIAG, PATHS_BELLS, PATHS_ASSIGNMENTS};
+    static const char *const names[] = {PATHS_LOCK,  PATHS_TABLE,       PATHS_EVENTS, PATHS_DIAG,
+                                        PATHS_BELLS, PATHS_ASSIGNMENTS, PATHS_TOKENS};
     bool found = strncmp(name, PATHS_REGISTRY, strlen(PATHS_REGISTRY)) == 0;
     for (size_t i = 0; i < ARRAY_LENGTH(names) && !found; i++)
         found = strcmp(name, names[i]) == 0;

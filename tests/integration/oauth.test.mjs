@@ -1,6 +1,6 @@
 // Servers that want bearer tokens: each way to get one, shared, renewed, refused, and never in a log.
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -153,4 +153,140 @@ test('a server that refuses every token is left alone', async (t) => {
   assert.match(shown.lastError, /HTTP 401: it refuses the credentials it was given/);
   assert.equal(as.requests.length, 1);
   assert.deepEqual(as.refused, ['no token', 'unknown token']);
+});
+
+test('the next authorization server is asked when the first cannot be used', async (t) => {
+  const as = await startAuthorizationServer(t);
+  const server = await startStatelessServer(t, { admit: as.admit });
+  as.issuers = [`${as.origin}/nobody`, as.issuer];
+  const broker = await startBroker(t, { servers: { s: { url: server.url, auth: bySecret(as) } }, args: ['--workers', '1'] });
+  await broker.untilState('s', 'listening');
+});
+
+const several = (url, auth, ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l']) =>
+  Object.fromEntries(ids.map((id) => [id, { url, auth }]));
+
+test('one token request serves the servers of all workers that share it', async (t) => {
+  const as = await startAuthorizationServer(t);
+  const server = await startStatelessServer(t, { admit: as.admit });
+  const servers = several(server.url, bySecret(as));
+  const broker = await startBroker(t, { servers, args: ['--workers', '3'] });
+  await broker.untilAll('listening', 12);
+  assert.equal(new Set((await broker.states()).map(({ worker }) => worker)).size, 3);
+  assert.equal(as.requests.length, 1);
+  as.revoke();
+  server.cutStreams();
+  await until('another token', () => as.requests.length === 2);
+  await until('all to be back', () => server.count('subscriptions/listen') === 24);
+  await broker.untilAll('listening', 12);
+  assert.equal(as.requests.length, 2, 'who has the old one still gets the new one from the hub');
+  await assertNothingLeaked(broker, as);
+});
+
+test('a token is renewed once for all workers', async (t) => {
+  const as = await startAuthorizationServer(t, { lifetime: 3 });
+  const server = await startStatelessServer(t, { admit: as.admit });
+  const servers = several(server.url, bySecret(as));
+  const broker = await startBroker(t, { servers, args: ['--workers', '3', '--verify', '1s'] });
+  await broker.untilAll('listening', 12);
+  const before = as.requests.length;
+  const since = Date.now();
+  await until('some renewals', () => as.requests.length >= before + 4);
+  assert.ok(Date.now() - since >= 4 * 3000 * 0.6, `4 renewals in ${Date.now() - since} ms`);
+  assert.ok(as.refused.every((why) => why === 'no token'), String(as.refused));
+});
+
+test('a failure to get a token is one for all workers', async (t) => {
+  const as = await startAuthorizationServer(t);
+  const server = await startStatelessServer(t, { admit: as.admit });
+  const servers = several(server.url, { ...bySecret(as), clientSecret: 'planted-wrong-secret' });
+  let release;
+  as.hold = new Promise((resolve) => (release = resolve));
+  const broker = await startBroker(t, { servers, args: ['--workers', '3'] });
+  await until('all to have asked the server', () => as.refused.length === 12);
+  await until('the token request', () => as.asked === 1);
+  release();
+  await broker.untilAll('unauthorized', 12);
+  for (const { lastError } of await broker.states()) assert.match(lastError, /token endpoint: HTTP 401 invalid_client/);
+  assert.equal(as.requests.length, 1);
+});
+
+test('a worker that dies while it gets a token costs the others a pause', async (t) => {
+  const as = await startAuthorizationServer(t);
+  const server = await startStatelessServer(t, { admit: as.admit });
+  const servers = several(server.url, bySecret(as));
+  as.hold = new Promise(() => {}); // it will never be answered
+  const broker = await startBroker(t, { servers, args: ['--workers', '3', '--connect-timeout', '30s'] });
+  await until('the token request', () => as.asked === 1);
+  as.hold = undefined;
+  const { workers } = await broker.ask('workers');
+  for (const { pid } of workers) process.kill(pid, 'SIGKILL');
+  await broker.untilAll('listening', 12);
+  assert.equal(as.requests.length, 1);
+});
+
+test('a refresh token that is good once outlives workers, the hub and the broker', async (t) => {
+  const as = await startAuthorizationServer(t, { rotates: true });
+  const server = await startSessionServer(t, { admit: as.admit });
+  const first = as.refreshToken;
+  const auth = { type: 'refresh_token', clientId: 'public', refreshToken: first };
+  const servers = several(server.url, auth, ['a', 'b', 'c', 'd', 'e', 'f']);
+  const broker = await startBroker(t, { servers, args: ['--workers', '2'] });
+  await broker.untilAll('listening', 6);
+  assert.equal(as.requests.length, 1);
+  assert.notEqual(as.refreshToken, first);
+
+  const another = async (what, count) => {
+    as.revoke();
+    server.forgetSessions();
+    await until(`${what}: another token`, () => as.requests.length === count || Promise.reject(new Error(JSON.stringify([as.requests.map(({ status }) => status), as.refused]))));
+    await broker.untilAll('listening', 6);
+  };
+  await another('as it was', 2);
+  for (const { pid } of (await broker.ask('workers')).workers) process.kill(pid, 'SIGKILL');
+  await another('workers killed', 3);
+  process.kill(await broker.hubPid(), 'SIGKILL');
+  await until('another hub', () => broker.ask('ping'));
+  await another('hub killed', 4);
+  await broker.stop();
+  as.revoke();
+  await broker.start();
+  await broker.untilAll('listening', 6);
+  assert.equal(as.requests.length, 5, 'all started anew');
+  assert.ok(as.requests.every(({ status }) => status === 200), 'no refresh token was used twice');
+
+  const texts = [broker.main.stderr, JSON.stringify(await broker.states()), await readFile(join(broker.runDir, 'table'), 'latin1')];
+  for (const text of texts) assert.ok(!text.includes(as.refreshToken) && !text.includes(first));
+  const registry = join(broker.stateDir, 'registry.db');
+  const { mode } = await stat(registry);
+  assert.equal(mode & 0o777, 0o600);
+
+  const old = as.refreshToken;
+  const given = (as.refreshToken = 'refresh-of-another-login');
+  as.revoke();
+  await broker.writeServers(several(server.url, { ...auth, refreshToken: given }, Object.keys(servers)));
+  await until('the other one to be used', () => as.requests.length === 6);
+  await broker.untilAll('listening', 6);
+  assert.equal(as.requests[5].form.get('refresh_token'), given);
+  assert.ok((await readFile(`${registry}-wal`, 'latin1')).includes(as.refreshToken));
+  await broker.stop();
+  await broker.start();
+  await broker.untilAll('listening', 6);
+  await broker.stop();
+  assert.ok(!(await readFile(registry, 'latin1')).includes(old), 'what no definition has is forgotten');
+});
+
+test('a refresh token that was kept and is no good any more gives way to that of the definition', async (t) => {
+  const as = await startAuthorizationServer(t, { rotates: true });
+  const server = await startSessionServer(t, { admit: as.admit });
+  const given = as.refreshToken;
+  const auth = { type: 'refresh_token', clientId: 'public', refreshToken: given };
+  const broker = await startBroker(t, { servers: { s: { url: server.url, auth } }, args: ['--workers', '1'] });
+  await broker.untilState('s', 'listening');
+  as.refreshToken = given; // as if somebody had restored a backup of the authorization server
+  as.revoke();
+  server.forgetSessions();
+  await until('two requests', () => as.requests.length === 3);
+  await broker.untilState('s', 'listening');
+  assert.deepEqual(as.requests.map(({ status }) => status), [200, 400, 200]);
 });

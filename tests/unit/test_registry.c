@@ -117,6 +117,29 @@ static void store_level(struct registry *registry, const char *id, enum kind kin
     assert_int_equal(registry_commit(registry), 0);
 }
 
+static void check_tokens(struct registry *registry, const char *expected)
+{
+    struct listed listed = {0};
+    assert_int_equal(registry_each_token(registry, list_server, &listed), 0);
+    assert_string_equal(listed.text, expected);
+}
+
+static void refresh_tokens_are_kept_until_they_are_removed(void **state)
+{
+    struct fixture *fixture = *state;
+    open_registry(fixture);
+    check_tokens(fixture->registry, "");
+    assert_int_equal(registry_put_token(fixture->registry, "c1", "r1"), 0);
+    assert_int_equal(registry_put_token(fixture->registry, "c2", "r2"), 0);
+    assert_int_equal(registry_put_token(fixture->registry, "c1", "r3"), 0);
+    open_registry(fixture);
+    check_tokens(fixture->registry, "c1=r3;c2=r2;");
+    assert_int_equal(registry_remove_token(fixture->registry, "c1"), 0);
+    assert_int_equal(registry_remove_token(fixture->registry, "c1"), 0);
+    open_registry(fixture);
+    check_tokens(fixture->registry, "c2=r2;");
+}
+
 static void instance_lives_as_long_as_the_file(void **state)
 {
     struct fixture *fixture = *state;
@@ -488,6 +511,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(instance_lives_as_long_as_the_file),
+        TEST(refresh_tokens_are_kept_until_they_are_removed),
         TEST(files_are_the_users_alone),
         TEST(servers_come_back_in_order),
         TEST(acknowledged_server_survives_a_kill),

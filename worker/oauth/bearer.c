@@ -30,8 +30,13 @@ struct bearer {
     struct again *again; /* NULL: a head was handed on */
     const struct bearer_handlers *handlers;
     void *user;
-    bool retried_401, retried_403;
+    unsigned tries_401;
+    bool
+        is_second_hand; /* the token of the request under way is another worker's, and may have been refused long ago */
+    bool retried_403;
 };
+
+enum { SECOND_HAND_MAX = 3 };
 
 /* --- the kept request --- */
 
@@ -136,6 +141,7 @@ static int request(struct bearer *bearer, const char *token)
     result = http_start(bearer->http, &http, &HTTP_HANDLERS, bearer, &bearer->exchange);
     again->headers[last] = NULL;
     free(line);
+    bearer->is_second_hand = token != NULL && oauth_account_is_second_hand(bearer->account);
     if (result == 0) {
         free(again->token);
         again->token = copy;
@@ -162,8 +168,10 @@ static void on_answer(void *user, const char *token, const struct oauth_failure 
 /* True when another token is to be asked for. */
 static bool may_ask(const struct bearer *bearer, const struct http_head *head)
 {
-    bool retried = head->status == 401 ? bearer->retried_401 : bearer->retried_403;
-    return !retried && strcmp(bearer->again->request.method, "DELETE") != 0 &&
+    bool may_try = head->status != 401
+                       ? !bearer->retried_403
+                       : bearer->tries_401 == 0 || (bearer->is_second_hand && bearer->tries_401 < SECOND_HAND_MAX);
+    return may_try && strcmp(bearer->again->request.method, "DELETE") != 0 &&
            oauth_refusal_is_answerable(head->status, head->www_authenticate);
 }
 
@@ -179,7 +187,7 @@ static void on_head(void *user, const struct http_head *head)
     const struct oauth_refusal refusal = {
         .status = head->status, .www_authenticate = head->www_authenticate, .token = bearer->again->token};
     if (head->status == 401)
-        bearer->retried_401 = true;
+        bearer->tries_401++;
     else
         bearer->retried_403 = true;
     int result = oauth_wait_start(bearer->account, &refusal, on_answer, bearer, &bearer->wait);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* An HTTP exchange with a server that wants a bearer token: http.h with a token on each request. A refused request is
- * made again with another token, once for a 401 and once for a 403 that asks for scopes; what is refused then is given
- * as it came. Loop thread only. */
+ * made again with another token, once for a 401 and once for a 403 that asks for scopes (a token that another worker got
+ * counts for none); what is refused then is given as it came. Loop thread only. */
 #ifndef WORKER_BEARER_H
 #define WORKER_BEARER_H
 

@@ -131,6 +131,7 @@ static struct oauth_account *create(struct oauth *oauth, const struct server_def
     account->oauth = oauth;
     account->hash = hash;
     account->waits_end = &account->waits;
+    account->is_runtime = def->source == SOURCE_RUNTIME;
     account->auth = json_incref(def->auth);
     account->server_url = strdup(def->url);
     if (account->server_url == NULL || !oauth_network_init(&account->network, network)) {
@@ -217,6 +218,16 @@ int oauth_create(uv_loop_t *loop, struct http *http, struct oauth **out)
     oauth->idle.data = oauth;
     *out = oauth;
     return 0;
+}
+
+void oauth_share(struct oauth *oauth, struct tokens *tokens)
+{
+    oauth->tokens = tokens;
+}
+
+bool oauth_is_busy(const struct oauth *oauth)
+{
+    return oauth->refreshing > 0 || (oauth->tokens != NULL && tokens_is_busy(oauth->tokens));
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -5,7 +5,8 @@
  *     grant     what is asked for at a token endpoint, and the token; shared by all accounts that ask for the same
  *
  * Connections to one server share an account, and accounts of one authorization server share a grant if client,
- * resource and scope are the same: one token request serves all. A token is renewed before it expires for as long as
+ * resource and scope are the same: one token request serves all, also those of other workers, by way of the hub
+ * (oauth_share). A token is renewed before it expires for as long as
  * there is an account that uses it. An account that nobody holds is kept for some minutes, for the next attempt.
  *
  * A failure is remembered for a moment, so that many who share a grant don't ask in vain one after another; when to try
@@ -17,6 +18,7 @@
 #include "common/server_def.h"
 #include "worker/http/http.h"
 #include "worker/oauth/oauth_failure.h"
+#include "worker/oauth/tokens.h"
 
 #include <stdbool.h>
 #include <uv.h>
@@ -31,6 +33,12 @@ MUST_CHECK int oauth_create(uv_loop_t *loop, struct http *http, struct oauth **o
  * does nothing. */
 void oauth_destroy(struct oauth *oauth);
 
+/* Shares tokens with the other workers; before the first account is opened. `tokens` lives longer. */
+void oauth_share(struct oauth *oauth, struct tokens *tokens);
+
+/* A refresh token is on its way to be replaced, or its successor to be told: who leaves should wait a moment. */
+bool oauth_is_busy(const struct oauth *oauth);
+
 /* The account for a definition with `auth`; it asks where `guard` lets it (`guard_user` outlives the engine). Release
  * it. 0 or -ENOMEM. */
 MUST_CHECK int oauth_account_open(struct oauth *oauth, const struct server_def *def, http_guard guard,
@@ -41,6 +49,9 @@ void oauth_account_release(struct oauth_account *account);
 
 /* A token that is good as far as is known, or NULL. Borrowed: copy it at once. */
 const char *oauth_account_token(const struct oauth_account *account);
+
+/* True when that token was not got by this worker. */
+bool oauth_account_is_second_hand(const struct oauth_account *account);
 
 /* True when a token can be had without the server's having asked for one. */
 bool oauth_account_knows_way(const struct oauth_account *account);

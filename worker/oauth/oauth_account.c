@@ -46,6 +46,11 @@ const char *oauth_account_token(const struct oauth_account *account)
     return account->grant != NULL ? oauth_grant_token(account->grant) : NULL;
 }
 
+bool oauth_account_is_second_hand(const struct oauth_account *account)
+{
+    return account->grant != NULL && account->grant->is_second_hand;
+}
+
 bool oauth_account_knows_way(const struct oauth_account *account)
 {
     return account->way.token_endpoint != NULL || json_object_get(account->auth, "tokenEndpoint") != NULL;

@@ -5,8 +5,11 @@
  * worker at the same moment. A token counts as good until a little before its end, for it is still under way then. A
  * failed renewal costs nothing while the old token is good; after that the next who asks is told.
  *
- * An authorization server may replace a refresh token each time it is used. The new one is known to this process alone:
- * after a restart the definition's is used again. So rotation works only with servers that let the old one live on. */
+ * Before a request the hub is asked, who may have the token from another worker, or says that this one is to get it.
+ *
+ * An authorization server may replace a refresh token each time it is used. The hub keeps the new one, beyond its own
+ * end; so who has one to use does not use it while there is no hub. One that is no good any more gives way to that of the
+ * definition, once: it may have been let live on. */
 #include "worker/oauth/oauth_internal.h"
 
 #include "common/clock.h"
@@ -44,15 +47,57 @@ static bool is_for(const struct oauth_grant *grant, const struct oauth_account *
            oauth_network_equal(&grant->network, &account->network) && json_equal(grant->auth, account->auth);
 }
 
+/* What the hub and the other workers know it by: all that makes up its request. The chain ends with the definition's
+ * refresh token (broker/hub/tokens.c). False without memory. */
+static bool make_names(struct oauth_grant *grant, bool is_runtime)
+{
+    const char *refresh_token = json_string_value(json_object_get(grant->auth, "refreshToken"));
+    const struct oauth_way *way = &grant->way;
+    json_t *key =
+        json_pack("[s, s, s, s, b, b, s?, s?, O]", way->token_endpoint, way->audience, way->resource, way->scope,
+                  way->secret_in_body, is_runtime, grant->network.ca_file, grant->network.proxy, grant->auth);
+    json_t *chain =
+        json_pack("[s, O?, s?]", way->token_endpoint, json_object_get(grant->auth, "clientId"), refresh_token);
+    grant->key = key != NULL ? json_dumps(key, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    grant->chain = chain != NULL && refresh_token != NULL ? json_dumps(chain, JSON_COMPACT) : NULL;
+    json_decref(key);
+    json_decref(chain);
+    return grant->key != NULL && (grant->chain != NULL) == (refresh_token != NULL);
+}
+
+static void end_fetch(struct oauth_grant *grant)
+{
+    if (grant->fetch != NULL && grant->chain != NULL)
+        grant->oauth->refreshing--;
+    grant->fetch = NULL;
+}
+
+static void tell_hub(const struct oauth_grant *grant, const struct token_lease_question *news)
+{
+    struct token_lease_question question = *news;
+    question.grant = grant->key;
+    question.chain = grant->chain;
+    if (grant->oauth->tokens != NULL)
+        tokens_tell(grant->oauth->tokens, &question);
+}
+
 static void destroy(struct oauth_grant *grant)
 {
-    oauth_fetch_cancel(&grant->fetch);
+    struct oauth_fetch *fetch = grant->fetch;
+    end_fetch(grant);
+    if (fetch != NULL)
+        tell_hub(grant, &(struct token_lease_question){.act = TOKEN_LEASE_FAIL});
+    oauth_fetch_cancel(&fetch);
+    tokens_cancel(&grant->wait);
     delay_cancel(&grant->renewal);
     oauth_way_fini(&grant->way);
     oauth_network_fini(&grant->network);
     json_decref(grant->auth);
+    free(grant->key);
+    free(grant->chain);
     free(grant->refresh_token);
     free(grant->token);
+    free(grant->refused);
     free(grant);
 }
 
@@ -65,7 +110,8 @@ static struct oauth_grant *create(struct oauth *oauth, const struct oauth_accoun
     grant->oauth = oauth;
     grant->hash = hash;
     grant->auth = json_incref(account->auth);
-    if (!copy_way(&grant->way, &account->way, scope) || !oauth_network_init(&grant->network, &account->network)) {
+    if (!copy_way(&grant->way, &account->way, scope) || !oauth_network_init(&grant->network, &account->network) ||
+        !make_names(grant, account->is_runtime)) {
         destroy(grant);
         return NULL;
     }
@@ -110,7 +156,8 @@ const char *oauth_grant_token(const struct oauth_grant *grant)
 
 void oauth_grant_drop_token(struct oauth_grant *grant)
 {
-    free(grant->token);
+    free(grant->refused);
+    grant->refused = grant->token;
     grant->token = NULL;
     delay_cancel(&grant->renewal);
 }
@@ -143,22 +190,109 @@ static int request(struct oauth_grant *grant, struct oauth_failure *failure)
     }
     if (result != 0)
         oauth_failure_of_errno(failure, TOKEN_ENDPOINT, result);
+    else if (grant->chain != NULL)
+        grant->oauth->refreshing++;
     return result;
+}
+
+/* --- sharing --- */
+
+static void fail(struct oauth_grant *grant, const struct oauth_failure *failure);
+static void keep(struct oauth_grant *grant, uint64_t life_ms, char *token);
+static void tell(struct oauth_grant *grant, const struct oauth_failure *failure);
+
+/* This worker is the one that got none. */
+static void fail_for_all(struct oauth_grant *grant, const struct oauth_failure *failure)
+{
+    tell_hub(grant, &(struct token_lease_question){.act = TOKEN_LEASE_FAIL,
+                                                   .reason = (int)failure->reason,
+                                                   .text = failure->text,
+                                                   .retry_after_ms = failure->retry_after_ms});
+    fail(grant, failure);
+}
+
+static void request_or_fail(struct oauth_grant *grant)
+{
+    struct oauth_failure failure;
+    if (request(grant, &failure) != 0)
+        fail_for_all(grant, &failure);
+}
+
+static bool is_reason(int reason)
+{
+    return reason >= OAUTH_REFUSED && reason <= OAUTH_NO_RESOURCES;
+}
+
+/* Another worker has got one, or none. */
+static void take_over(struct oauth_grant *grant, const struct token_lease_answer *answer)
+{
+    struct oauth_failure failure;
+    char *token = answer->verdict == TOKEN_LEASE_TOKEN ? strdup(answer->token) : NULL;
+    if (token != NULL) {
+        keep(grant, answer->lifetime_ms, token);
+        grant->is_second_hand = true;
+        tell(grant, NULL);
+        return;
+    }
+    if (answer->verdict == TOKEN_LEASE_TOKEN) {
+        oauth_failure_of_errno(&failure, TOKEN_ENDPOINT, -ENOMEM);
+    } else {
+        enum oauth_reason reason = is_reason(answer->reason) ? (enum oauth_reason)answer->reason : OAUTH_OUTAGE;
+        oauth_failure_set(&failure, reason, "%s", answer->text != NULL ? answer->text : TOKEN_ENDPOINT);
+        failure.retry_after_ms = answer->retry_after_ms;
+    }
+    fail(grant, &failure);
+}
+
+static void on_hub_answer(void *user, const struct token_lease_answer *answer)
+{
+    struct oauth_grant *grant = user;
+    struct oauth_failure failure;
+    grant->wait = NULL;
+    if (answer != NULL && answer->verdict != TOKEN_LEASE_LEASE) {
+        take_over(grant, answer);
+    } else if (answer == NULL && grant->chain != NULL) {
+        oauth_failure_set(&failure, OAUTH_OUTAGE, "the refresh token cannot be looked up: the broker's hub is away");
+        fail(grant, &failure);
+    } else {
+        free(grant->refresh_token);
+        grant->refresh_token = answer != NULL && answer->refresh_token != NULL ? strdup(answer->refresh_token) : NULL;
+        request_or_fail(grant);
+    }
+}
+
+static bool is_under_way(const struct oauth_grant *grant)
+{
+    return grant->fetch != NULL || grant->wait != NULL;
+}
+
+/* Gets another token than there is. It may fail at once. */
+static void get_token(struct oauth_grant *grant)
+{
+    const struct token_lease_question question = {
+        .act = TOKEN_LEASE_ASK,
+        .grant = grant->key,
+        .chain = grant->chain,
+        .known = grant->token != NULL ? grant->token : grant->refused,
+        .refused = grant->token == NULL,
+    };
+    if (grant->oauth->tokens == NULL ||
+        tokens_ask(grant->oauth->tokens, &question, on_hub_answer, grant, &grant->wait) != 0)
+        request_or_fail(grant);
 }
 
 /* --- renewal --- */
 
-static void fail(struct oauth_grant *grant, const struct oauth_failure *failure);
-
+/* Of a grant whose accounts are forgotten now no request is made, which would be broken off. */
 static void on_renewal(void *user)
 {
     struct oauth_grant *grant = user;
-    struct oauth *oauth = grant->oauth;
-    struct oauth_failure failure;
     grant->renewal = NULL;
-    if (grant->fetch == NULL && request(grant, &failure) != 0)
-        fail(grant, &failure);
-    oauth_forget_idle(oauth); /* this grant, too, may be without users then */
+    grant->users++;
+    oauth_forget_idle(grant->oauth);
+    if (grant->users > 1 && !is_under_way(grant))
+        get_token(grant);
+    oauth_grant_release(grant);
 }
 
 /* Without memory for a timer the token ends, and the next who asks waits for another. */
@@ -200,21 +334,14 @@ static void fail(struct oauth_grant *grant, const struct oauth_failure *failure)
     tell(grant, failure);
 }
 
-static void keep(struct oauth_grant *grant, const struct token_answer *answer, char *token)
+static void keep(struct oauth_grant *grant, uint64_t life_ms, char *token)
 {
-    uint64_t life_ms = answer->lifetime_ms;
     free(grant->token);
     grant->token = token;
+    grant->is_second_hand = false;
     grant->usable_until_ms = UINT64_MAX;
     grant->failed_until_ms = 0;
     delay_cancel(&grant->renewal);
-    if (answer->refresh_token != NULL) {
-        char *refresh_token = strdup(answer->refresh_token);
-        if (refresh_token != NULL) {
-            free(grant->refresh_token);
-            grant->refresh_token = refresh_token;
-        }
-    }
     if (life_ms == 0)
         return; /* until a server refuses it */
     if (life_ms < OAUTH_LIFETIME_MIN_MS)
@@ -224,22 +351,54 @@ static void keep(struct oauth_grant *grant, const struct token_answer *answer, c
     renew_in(grant, life_ms / 100 * (75 + uv_hrtime() % 8));
 }
 
+/* What came is kept, here and by the hub. */
+static void keep_for_all(struct oauth_grant *grant, const struct token_answer *answer, char *token)
+{
+    char *refresh_token = answer->refresh_token != NULL ? strdup(answer->refresh_token) : NULL;
+    if (refresh_token != NULL && grant->chain != NULL) {
+        free(grant->refresh_token);
+        grant->refresh_token = refresh_token;
+    } else {
+        free(refresh_token);
+    }
+    keep(grant, answer->lifetime_ms, token);
+    tell_hub(grant, &(struct token_lease_question){.act = TOKEN_LEASE_GIVE,
+                                                   .token = token,
+                                                   .lifetime_ms = answer->lifetime_ms,
+                                                   .refresh_token = grant->refresh_token});
+}
+
+/* Whether it was the refresh token, and there is another one to try. */
+static bool may_begin_anew(const struct oauth_grant *grant, const struct oauth_document *document)
+{
+    const char *error = json_string_value(json_object_get(document->object, "error"));
+    return grant->refresh_token != NULL && error != NULL && strcmp(error, "invalid_grant") == 0;
+}
+
 static void on_document(void *user, const struct oauth_document *document)
 {
     struct oauth_grant *grant = user;
     struct oauth_failure failure = {.reason = OAUTH_REFUSED};
     struct token_answer answer;
-    grant->fetch = NULL;
-    if (document->failure != NULL || document->is_too_large || document->status < 200 || document->status >= 300) {
+    bool is_good =
+        document->failure == NULL && !document->is_too_large && document->status >= 200 && document->status < 300;
+    end_fetch(grant);
+    if (!is_good && may_begin_anew(grant, document)) {
+        free(grant->refresh_token);
+        grant->refresh_token = NULL;
+        request_or_fail(grant);
+        return;
+    }
+    if (!is_good) {
         oauth_failure_of_document(&failure, TOKEN_ENDPOINT, document);
-        fail(grant, &failure);
+        fail_for_all(grant, &failure);
         return;
     }
     const char *problem =
         document->object != NULL ? token_request_read(document->object, &answer) : "the answer is no JSON object";
     char *token = problem == NULL ? strdup(answer.access_token) : NULL;
     if (token != NULL) {
-        keep(grant, &answer, token);
+        keep_for_all(grant, &answer, token);
         tell(grant, NULL);
         return;
     }
@@ -247,24 +406,23 @@ static void on_document(void *user, const struct oauth_document *document)
         oauth_failure_set(&failure, OAUTH_REFUSED, "%s: %s", TOKEN_ENDPOINT, problem);
     else
         oauth_failure_of_errno(&failure, TOKEN_ENDPOINT, -ENOMEM);
-    fail(grant, &failure);
+    fail_for_all(grant, &failure);
 }
 
 /* --- those who ask --- */
 
 void oauth_grant_ask(struct oauth_grant *grant, struct oauth_account *account)
 {
-    struct oauth_failure failure;
     account->asking_next = grant->asking;
     grant->asking = account;
     if (oauth_grant_token(grant) != NULL)
         tell(grant, NULL);
-    else if (grant->fetch != NULL)
+    else if (is_under_way(grant))
         return;
     else if (clock_mono_ms() < grant->failed_until_ms)
         tell(grant, &grant->failure);
-    else if (request(grant, &failure) != 0)
-        fail(grant, &failure);
+    else
+        get_token(grant);
 }
 
 void oauth_grant_forget_asking(struct oauth_grant *grant, const struct oauth_account *account)

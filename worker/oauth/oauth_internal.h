@@ -33,6 +33,8 @@ enum {
 struct oauth {
     uv_loop_t *loop;
     struct http *http;
+    struct tokens *tokens; /* NULL: not shared */
+    unsigned refreshing;   /* requests under way with a refresh token */
     struct oauth_account *accounts[OAUTH_BUCKETS];
     struct oauth_grant *grants[OAUTH_BUCKETS];
     struct oauth_account *idle_first, *idle_last; /* nobody holds them; those for longest first */
@@ -56,6 +58,7 @@ struct oauth_account {
     uint64_t idle_since_ms;
     /* What it is for. */
     char *server_url;
+    bool is_runtime;
     json_t *auth;
     struct oauth_network network; /* its texts are its own */
     /* What it does. */
@@ -82,11 +85,15 @@ struct oauth_grant {
     json_t *auth;
     struct oauth_network network; /* its texts are its own */
     struct oauth_way way;         /* its scope is the one asked for */
+    char *key, *chain; /* what the hub knows it by (common/token_lease.h); NULL: not shared, no refresh token */
     struct oauth_account *asking;
+    struct tokens_wait *wait; /* for the hub's answer */
     struct oauth_fetch *fetch;
     struct delay *renewal;
     char *refresh_token; /* that replaced the definition's, or NULL */
     char *token;
+    char *refused;       /* the token that a server has refused last, or NULL */
+    bool is_second_hand; /* the token: of another worker */
     uint64_t usable_until_ms;
     struct oauth_failure failure; /* reason 0: none */
     uint64_t failed_until_ms;

@@ -12,10 +12,11 @@ const readBody = async (request) => {
   return text;
 };
 
-/** {issuer, secret, refreshToken, requests, newKey(algorithm), admit, refused, revoke(), fail}. `requests` has an entry for
- * each token request; `refused` one for each request that `admit` refused, saying why; with `fail` set to a status, token
- * requests get that. */
-export async function startAuthorizationServer(t, { lifetime = 3600, scope } = {}) {
+/** {issuer, secret, refreshToken, requests, newKey(algorithm), admit, refused, revoke(), fail, hold, issuers}. `requests` has
+ * an entry for each token request; `refused` one for each request that `admit` refused, saying why; with `fail` set to a
+ * status, token requests get that; `hold` is a promise that they wait for. With `rotates` a refresh token is good once, and
+ * `refreshToken` is always the one that is good. `issuers` are named in the metadata of the server. */
+export async function startAuthorizationServer(t, { lifetime = 3600, scope, rotates = false } = {}) {
   const as = { secret: `secret-${randomUUID()}`, refreshToken: `refresh-${randomUUID()}`, requests: [], refused: [], tokens: new Map() };
   const used = new Set();
   let key;
@@ -31,7 +32,7 @@ export async function startAuthorizationServer(t, { lifetime = 3600, scope } = {
       verify(digest[alg], Buffer.from(`${head}.${claims}`), { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url'));
   }
   function isKnown(request, form) {
-    if (form.get('grant_type') === 'refresh_token') return form.get('client_id') === 'public' && form.get('refresh_token') === as.refreshToken;
+    if (form.get('grant_type') === 'refresh_token') return form.get('client_id') === 'public';
     if (form.get('grant_type') !== 'client_credentials') return false;
     if (form.has('client_assertion')) return form.get('client_assertion_type') === assertionType && isSigned(form.get('client_assertion'));
     return request.headers.authorization === `Basic ${Buffer.from(`secret:${as.secret}`).toString('base64')}`;
@@ -40,9 +41,12 @@ export async function startAuthorizationServer(t, { lifetime = 3600, scope } = {
     if (as.fail) return [as.fail, { error: 'temporarily_unavailable' }];
     // what the client gave is repeated, as some servers do: it must not get into a log
     if (!isKnown(request, form)) return [401, { error: 'invalid_client', error_description: `${request.headers.authorization} ${form}` }];
+    const refreshes = form.get('grant_type') === 'refresh_token';
+    if (refreshes && form.get('refresh_token') !== as.refreshToken) return [400, { error: 'invalid_grant' }];
     const token = `token-${randomUUID()}`;
     as.tokens.set(token, { resource: form.get('resource'), scope: form.get('scope'), until: Date.now() + lifetime * 1000 });
-    return [200, { access_token: token, token_type: 'Bearer', expires_in: lifetime }];
+    if (refreshes && rotates) as.refreshToken = `refresh-${randomUUID()}`;
+    return [200, { access_token: token, token_type: 'Bearer', expires_in: lifetime, ...(refreshes && rotates && { refresh_token: as.refreshToken }) }];
   }
   const http = createServer(async (request, response) => {
     const send = (status, body) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
@@ -50,6 +54,8 @@ export async function startAuthorizationServer(t, { lifetime = 3600, scope } = {
       send(200, { issuer: as.issuer, token_endpoint: `${as.origin}/token`, response_types_supported: ['code'] });
     } else if (request.url === '/token' && request.method === 'POST') {
       const form = new URLSearchParams(await readBody(request));
+      as.asked = (as.asked ?? 0) + 1;
+      await as.hold;
       const [status, body] = answer(request, form);
       as.requests.push({ status, form });
       send(status, body);
@@ -64,6 +70,7 @@ export async function startAuthorizationServer(t, { lifetime = 3600, scope } = {
   });
   as.origin = `http://127.0.0.1:${http.address().port}`;
   as.issuer = `${as.origin}/tenant`;
+  as.issuers = [as.issuer];
 
   as.newKey = (algorithm) => {
     const [type, options] = algorithm.startsWith('RS') ? ['rsa', { modulusLength: 2048 }] : ['ec', { namedCurve: 'P-256' }];
@@ -78,7 +85,7 @@ export async function startAuthorizationServer(t, { lifetime = 3600, scope } = {
     const resource = `http://${request.headers.host}/mcp`;
     const metadata = `http://${request.headers.host}/.well-known/oauth-protected-resource/mcp`;
     if (request.url === '/.well-known/oauth-protected-resource/mcp') {
-      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ resource, authorization_servers: [as.issuer] }));
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ resource, authorization_servers: as.issuers }));
       return false;
     }
     const [, token] = request.headers.authorization?.match(/^Bearer (\S+)$/) ?? [];
