@@ -5,7 +5,7 @@ import { writeFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 import { bin, childrenOf, isAlive, newSite, startBroker } from './lib/broker.mjs';
-import { run } from './lib/process.mjs';
+import { isSanitized, run } from './lib/process.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { startSessionServer, startStatelessServer } from './lib/servers.mjs';
 import { until } from './lib/wait.mjs';
@@ -45,6 +45,8 @@ test('a killed worker comes back, its servers listen again, what changed meanwhi
   assert.ok(mine.length > 0 && others.length > 0);
 
   const pid = await broker.workerPid(0);
+  const limit = isSanitized(pid) ? 5000 : 1000;
+  const killed = Date.now();
   process.kill(pid, 'SIGKILL');
   for (const id of mine) fleet[Number(id.split('-')[1])].addTool('while-away');
   await until('another process to have the slot', async () => {
@@ -52,6 +54,11 @@ test('a killed worker comes back, its servers listen again, what changed meanwhi
     return now && now !== pid;
   });
   await allListening(broker, 8);
+  const since = (events) => Math.max(...events.map((each) => Date.parse(each.time))) - killed;
+  const restarted = since(broker.log('child.started').filter((each) => each.child === 'worker-0'));
+  const resumed = since(broker.log('conn.state').filter((each) => each.to === 'listening' && mine.includes(each.server)));
+  t.diagnostic(`restarted after ${restarted} ms, its servers listen after ${resumed} ms`);
+  assert.ok(restarted < 1000 && resumed < limit, `${restarted} ms, ${resumed} ms`);
   await until('an event of each', () => mine.every((id) => messages.some((each) => each.event.serverId === id)));
   const after = await broker.states();
   for (const other of others) {

@@ -34,5 +34,8 @@ export async function run(command, args, { input, ...options } = {}) {
 
 export const residentKb = (pid) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(/^VmRSS:\s+(\d+)/m)[1]);
 
+/** Sanitizers take their time, and memory. */
+export const isSanitized = (pid) => /lib[at]san/.test(readFileSync(`/proc/${pid}/maps`, 'utf8'));
+
 /** How much more a process of so many KB may hold: what a sanitizer keeps of freed memory is no growth. */
-export const toleranceKb = (pid, kb) => (/lib[at]san/.test(readFileSync(`/proc/${pid}/maps`, 'utf8')) ? 8192 + kb / 4 : 1024 + kb / 50);
+export const toleranceKb = (pid, kb) => (isSanitized(pid) ? 8192 + kb / 4 : 1024 + kb / 50);
