@@ -15,7 +15,6 @@
 #define PATHS_BELLS        "bells.sock"       /* hub SUB, workers PUB */
 #define PATHS_ASSIGNMENTS  "assignments.sock" /* hub REP, workers REQ */
 #define PATHS_TOKENS       "tokens.sock"      /* hub REP, workers REQ: bearer tokens */
-#define PATHS_SERVERS_COPY "servers.last"     /* the servers file as it was last good */
 #define PATHS_REGISTRY     "registry.db"      /* in the state directory */
 
 /* "<dir>/<name>" into `out`. 0, or -ENAMETOOLONG when that does not fit. (A socket's path has 107 bytes; config_read

@@ -260,7 +260,7 @@ static int load_servers(struct hub *hub)
     if (result == 0)
         result = watchlist_load(hub->watchlist);
     if (result == 0 && config->servers)
-        result = servers_source_open(hub->loop, config->servers, config->run_dir, on_servers, hub, &hub->source);
+        result = servers_source_open(hub->loop, config->servers, hub->registry, on_servers, hub, &hub->source);
     if (result == 0 && hub->source && servers_source_read(hub->source) != 0)
         result = -ENOENT; /* to go on without them would be to take them all away */
     if (result != 0)

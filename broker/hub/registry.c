@@ -34,6 +34,7 @@ enum statement {
     EACH_KNOWN,
     LOAD_NOTE,
     STORE_NOTE,
+    REMOVE_NOTE,
     FORGET_LEVELS,
     FORGET_MEMORY,
     BEGIN,
@@ -59,6 +60,7 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
     [EACH_KNOWN] = "SELECT id, max(generation) FROM"
                    " (SELECT id, generation FROM levels UNION ALL SELECT id, 0 FROM memory) GROUP BY id",
     [LOAD_NOTE] = "SELECT value FROM meta WHERE key = ?1",
+    [REMOVE_NOTE] = "DELETE FROM meta WHERE key = ?1",
     [STORE_NOTE] = "INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)",
     [FORGET_LEVELS] = "DELETE FROM levels WHERE id = ?1",
     [FORGET_MEMORY] = "DELETE FROM memory WHERE id = ?1",
@@ -255,6 +257,29 @@ int registry_load_note(struct registry *registry, const char *key, char out[REGI
     snprintf(out, REGISTRY_NOTE_SIZE, "%s", column_text(statement, 0));
     finish(statement);
     return 0;
+}
+
+int registry_load_long_note(struct registry *registry, const char *key, char **out)
+{
+    sqlite3_stmt *statement = registry->statements[LOAD_NOTE];
+    bind_text(statement, 1, key);
+    int result = look_up(registry, LOAD_NOTE);
+    if (result != 0) {
+        return result;
+    }
+    char *text = strdup(column_text(statement, 0));
+    finish(statement);
+    if (text == NULL) {
+        return -ENOMEM;
+    }
+    *out = text;
+    return 0;
+}
+
+int registry_remove_note(struct registry *registry, const char *key)
+{
+    bind_text(registry->statements[REMOVE_NOTE], 1, key);
+    return run(registry, REMOVE_NOTE);
 }
 
 int registry_store_note(struct registry *registry, const char *key, const char *text, bool durably)

@@ -52,8 +52,12 @@ const char *registry_instance(const struct registry *registry);
 
 /* A short text under a name, of the hub's own. REGISTRY_NONE when there is none. */
 MUST_CHECK int registry_load_note(struct registry *registry, const char *key, char out[REGISTRY_NOTE_SIZE]);
+/* The same for one of any length; the caller frees *out. */
+MUST_CHECK int registry_load_long_note(struct registry *registry, const char *key, char **out);
 /* `durably`: it is on the disk when this returns. Not within a batch then. */
 MUST_CHECK int registry_store_note(struct registry *registry, const char *key, const char *text, bool durably);
+/* 0 also when there was none. */
+MUST_CHECK int registry_remove_note(struct registry *registry, const char *key);
 
 /* --- servers connected at run time --- */
 

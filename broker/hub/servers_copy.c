@@ -4,22 +4,15 @@
  * reading leaves this copy, with all that the environment and other files gave to it, since those may be what is wrong
  * next time.
  *
- * One line a server, [id, definition], the form in which definitions stand in the registry and go to workers. It is the
- * broker's user's alone, in memory (the run directory), and removed when the broker stops: the next start checks the
- * file before anything else. It is written beside its place and renamed, so that it is whole or the one before.
- */
+ * One line a server, [id, definition], the form in which definitions stand in the registry and go to workers. With its
+ * credentials it belongs into the registry and nowhere else, and is removed when the broker stops: the next start checks
+ * the file before anything else. */
 #include "broker/hub/servers_copy.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-enum { MODE = 0600 };
 
 /* --- writing --- */
 
@@ -34,38 +27,27 @@ static int write_server(FILE *out, const struct server_def *def)
     return result;
 }
 
-static int write_all(int fd, const struct servers_file *file)
+char *servers_copy_create(const struct servers_file *file)
 {
-    FILE *out = fdopen(fd, "w");
-    int result = out ? 0 : -errno;
-    if (!out) {
-        close(fd);
-        return result;
-    }
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    int result = out ? 0 : -ENOMEM;
     for (size_t i = 0; i < file->count && result == 0; i++)
         result = write_server(out, file->servers[i]);
-    if (fclose(out) != 0 && result == 0)
-        result = -errno;
-    return result;
+    if (out && fclose(out) != 0)
+        result = -ENOMEM;
+    if (result == 0)
+        return text;
+    servers_copy_destroy(text);
+    return NULL;
 }
 
-int servers_copy_write(const char *path, const struct servers_file *file)
+void servers_copy_destroy(char *text)
 {
-    char temporary[PATH_MAX];
-    snprintf(temporary, sizeof(temporary), "%s.new", path);
-    unlink(temporary); /* of a process that was killed in here */
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, MODE);
-    int result = fd < 0 ? -errno : write_all(fd, file);
-    if (result == 0 && rename(temporary, path) != 0)
-        result = -errno;
-    if (result != 0)
-        unlink(temporary);
-    return result;
-}
-
-void servers_copy_remove(const char *path)
-{
-    unlink(path);
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
 }
 
 /* --- reading --- */
@@ -107,39 +89,16 @@ static int add(struct servers_file *file, size_t *room, struct server_def *def)
     return 0;
 }
 
-static FILE *open_copy(const char *path, int *result)
+int servers_copy_read(const char *text, struct servers_file *out)
 {
-    struct stat status = {0};
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
-        *result = -errno;
-        return NULL;
-    }
-    *result = fstat(fd, &status) != 0 ? -errno : status.st_uid != geteuid() ? -EPERM : 0;
-    FILE *in = *result == 0 ? fdopen(fd, "r") : NULL;
-    if (*result == 0 && !in)
-        *result = -errno;
-    if (!in)
-        close(fd);
-    return in;
-}
-
-int servers_copy_read(const char *path, struct servers_file *out)
-{
-    int result;
-    char *line = NULL;
-    size_t capacity = 0, room = 0;
-    ssize_t length;
-    FILE *in = open_copy(path, &result);
+    size_t room = 0;
+    int result = 0;
     *out = (struct servers_file){.servers = NULL};
-    if (!in)
-        return result;
-    while (result == 0 && (length = getline(&line, &capacity, in)) > 0)
-        result = add(out, &room, read_line(line, (size_t)length));
-    if (result == 0 && ferror(in) != 0)
-        result = -EIO;
-    fclose(in);
-    free(line);
+    while (*text != '\0' && result == 0) {
+        size_t size = strcspn(text, "\n");
+        result = add(out, &room, read_line(text, size));
+        text += size + (text[size] != '\0' ? 1 : 0);
+    }
     if (result != 0)
         servers_file_fini(out);
     return result;

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* The servers of the file as they were when it was last good, kept in the run directory for a hub that is restarted while
- * the file is not. From any thread. */
+/* The servers of the file as they were when it was last good, as a text that the registry keeps for a hub that is
+ * restarted while the file is not. Pure. */
 #ifndef HUB_SERVERS_COPY_H
 #define HUB_SERVERS_COPY_H
 
 #include "common/compiler.h"
 #include "common/servers_file.h"
 
-/* Replaces the copy. 0 or a negative errno. */
-MUST_CHECK int servers_copy_write(const char *path, const struct servers_file *file);
+/* The note of the registry that has it. */
+#define SERVERS_COPY_NOTE "servers"
 
-/* Reads it. 0, or a negative errno (-ENOENT: there is none; -EBADMSG: it is none), `out` then being empty. */
-MUST_CHECK int servers_copy_read(const char *path, struct servers_file *out);
+/* NULL without memory; it holds credentials: servers_copy_destroy. */
+MUST_CHECK char *servers_copy_create(const struct servers_file *file);
 
-/* It is not needed any more: it holds credentials. */
-void servers_copy_remove(const char *path);
+/* Reads one. 0, or a negative errno (-EBADMSG: it is none), `out` then being empty. */
+MUST_CHECK int servers_copy_read(const char *text, struct servers_file *out);
+
+/* Wipes and frees it. NULL does nothing. */
+void servers_copy_destroy(char *text);
 
 #endif

@@ -9,11 +9,9 @@
 #include "common/clock.h"
 #include "common/file_watch.h"
 #include "common/log.h"
-#include "common/paths.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,20 +24,22 @@ struct servers_source {
     struct file_watch *watch;
     uv_work_t work;
     char *path;
-    char copy_path[PATH_MAX];
+    struct registry *registry;
     void (*on_servers)(void *user, struct servers_file *file);
     void *user;
     bool working, again, closed;
     /* results of a reading; the pool's while `working` */
     struct servers_file file;
     struct problems problems;
-    int result, copy_result;
+    int result;
+    char *copy; /* of a good one; NULL without memory */
     uint64_t read_ms;
     char error[ERROR_SIZE];
 };
 
 static void destroy(struct servers_source *source)
 {
+    servers_copy_destroy(source->copy);
     free(source->path);
     free(source);
 }
@@ -52,7 +52,7 @@ static void read_file(struct servers_source *source)
     problems_init(&source->problems);
     source->result = servers_file_read(source->path, &source->file, &source->problems);
     if (source->result == 0)
-        source->copy_result = servers_copy_write(source->copy_path, &source->file);
+        source->copy = servers_copy_create(&source->file);
 }
 
 static void tell_problems(struct servers_source *source)
@@ -70,14 +70,21 @@ static void tell_problems(struct servers_source *source)
               LOG_TEXT("then", "the servers known so far stay"));
 }
 
+static void store_copy(struct servers_source *source)
+{
+    int result = source->copy ? registry_store_note(source->registry, SERVERS_COPY_NOTE, source->copy, false) : -ENOMEM;
+    if (result != 0)
+        log_warn("servers_file.no_copy", LOG_TEXT("error", strerror(-result)));
+    servers_copy_destroy(source->copy);
+    source->copy = NULL;
+}
+
 static void take_over(struct servers_source *source)
 {
     if (source->result == 0) {
         source->error[0] = '\0';
         source->read_ms = clock_wall_ms();
-        if (source->copy_result != 0)
-            log_warn("servers_file.no_copy", LOG_TEXT("path", source->copy_path),
-                     LOG_TEXT("error", strerror(-source->copy_result)));
+        store_copy(source);
         log_info("servers_file.read", LOG_TEXT("path", source->path), LOG_U64("servers", source->file.count));
         source->on_servers(source->user, &source->file);
         servers_file_fini(&source->file);
@@ -90,13 +97,18 @@ static void take_over(struct servers_source *source)
 static int take_copy(struct servers_source *source)
 {
     struct servers_file copy;
-    int result = servers_copy_read(source->copy_path, &copy);
+    char *text = NULL;
+    int result = registry_load_long_note(source->registry, SERVERS_COPY_NOTE, &text);
+    if (result == 0)
+        result = servers_copy_read(text, &copy);
+    servers_copy_destroy(text);
     if (result != 0) {
-        log_error("servers_file.none", LOG_TEXT("copy", source->copy_path), LOG_TEXT("error", strerror(-result)),
+        log_error("servers_file.none",
+                  LOG_TEXT("error", result == REGISTRY_NONE ? "the registry has no copy of it" : strerror(-result)),
                   LOG_TEXT("then", "which servers there are is not known: nothing is done until the file is right"));
         return 1;
     }
-    log_warn("servers_file.last_good", LOG_TEXT("copy", source->copy_path), LOG_U64("servers", copy.count));
+    log_warn("servers_file.last_good", LOG_U64("servers", copy.count));
     source->on_servers(source->user, &copy);
     servers_file_fini(&copy);
     return 0;
@@ -147,14 +159,13 @@ static void on_change(void *user)
     servers_source_reload(user);
 }
 
-int servers_source_open(uv_loop_t *loop, const char *path, const char *run_dir,
+int servers_source_open(uv_loop_t *loop, const char *path, struct registry *registry,
                         void (*on_servers)(void *user, struct servers_file *file), void *user,
                         struct servers_source **out)
 {
     struct servers_source *source = calloc(1, sizeof(*source));
     char *copy = strdup(path);
-    int result = source && copy ? paths_join(source->copy_path, sizeof(source->copy_path), run_dir, PATHS_SERVERS_COPY)
-                                : -ENOMEM;
+    int result = source && copy ? 0 : -ENOMEM;
     if (result == 0)
         result = file_watch_open(loop, path, on_change, source, &source->watch);
     if (result != 0) {
@@ -165,6 +176,7 @@ int servers_source_open(uv_loop_t *loop, const char *path, const char *run_dir,
     }
     source->loop = loop;
     source->path = copy;
+    source->registry = registry;
     source->on_servers = on_servers;
     source->user = user;
     *out = source;
@@ -188,8 +200,8 @@ const char *servers_source_error(const struct servers_source *source)
 
 void servers_source_forget(const struct servers_source *source)
 {
-    if (source)
-        servers_copy_remove(source->copy_path);
+    if (source && registry_remove_note(source->registry, SERVERS_COPY_NOTE) != 0)
+        log_warn("servers_file.copy_left", LOG_TEXT("then", "the registry keeps it"));
 }
 
 void servers_source_close(struct servers_source *source)

@@ -5,6 +5,7 @@
 #ifndef HUB_SERVERS_SOURCE_H
 #define HUB_SERVERS_SOURCE_H
 
+#include "broker/hub/registry.h"
 #include "common/compiler.h"
 #include "common/servers_file.h"
 
@@ -13,9 +14,9 @@
 
 struct servers_source;
 
-/* `on_servers` gets each good file; it may take servers out of it. A copy of the last good one is kept in `run_dir`. Texts
- * are copied. Reads nothing yet. 0 or a negative errno, which has been logged. */
-MUST_CHECK int servers_source_open(uv_loop_t *loop, const char *path, const char *run_dir,
+/* `on_servers` gets each good file; it may take servers out of it. A copy of the last good one is kept in `registry`, which
+ * lives longer. Texts are copied. Reads nothing yet. 0 or a negative errno, which has been logged. */
+MUST_CHECK int servers_source_open(uv_loop_t *loop, const char *path, struct registry *registry,
                                    void (*on_servers)(void *user, struct servers_file *file), void *user,
                                    struct servers_source **out);
 

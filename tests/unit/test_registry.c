@@ -268,6 +268,24 @@ static void memory_comes_back(void **state)
     assert_int_equal(read.era, ERA_UNKNOWN);
 }
 
+static void long_notes_come_back_and_go(void **state)
+{
+    struct fixture *fixture = *state;
+    static char long_text[100000];
+    char *text = NULL;
+    memset(long_text, 'x', sizeof(long_text) - 1);
+    open_registry(fixture);
+    assert_int_equal(registry_load_long_note(fixture->registry, "a", &text), REGISTRY_NONE);
+    assert_null(text);
+    assert_int_equal(registry_store_note(fixture->registry, "a", long_text, false), 0);
+    assert_int_equal(registry_load_long_note(fixture->registry, "a", &text), 0);
+    assert_string_equal(text, long_text);
+    free(text);
+    assert_int_equal(registry_remove_note(fixture->registry, "a"), 0);
+    assert_int_equal(registry_remove_note(fixture->registry, "a"), 0);
+    assert_int_equal(registry_load_long_note(fixture->registry, "a", &text), REGISTRY_NONE);
+}
+
 static void notes_come_back(void **state)
 {
     struct fixture *fixture = *state;
@@ -518,6 +536,7 @@ int main(void)
         TEST(levels_come_back),
         TEST(memory_comes_back),
         TEST(notes_come_back),
+        TEST(long_notes_come_back_and_go),
         TEST(each_server_is_known_once_by_its_highest_generation),
         TEST(forgetting_takes_all_that_is_known),
         TEST(batch_without_commit_is_lost),
