@@ -8,14 +8,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PATHS_LOCK         "lock"             /* flock: one broker a run directory */
-#define PATHS_TABLE        "table"            /* the table, or a link to it */
-#define PATHS_EVENTS       "events.sock"      /* hub PUB: events for local subscribers */
-#define PATHS_DIAG         "diag.sock"        /* hub REP: questions */
-#define PATHS_BELLS        "bells.sock"       /* hub SUB, workers PUB */
-#define PATHS_ASSIGNMENTS  "assignments.sock" /* hub REP, workers REQ */
-#define PATHS_TOKENS       "tokens.sock"      /* hub REP, workers REQ: bearer tokens */
-#define PATHS_REGISTRY     "registry.db"      /* in the state directory */
+#define PATHS_LOCK        "lock"             /* flock: one broker a run directory */
+#define PATHS_TABLE       "table"            /* the table, or a link to it */
+#define PATHS_EVENTS      "events.sock"      /* hub PUB: events for local subscribers */
+#define PATHS_DIAG        "diag.sock"        /* hub REP: questions */
+#define PATHS_BELLS       "bells.sock"       /* hub SUB, workers PUB */
+#define PATHS_ASSIGNMENTS "assignments.sock" /* hub REP, workers REQ */
+#define PATHS_TOKENS      "tokens.sock"      /* hub REP, workers REQ: bearer tokens */
+#define PATHS_REGISTRY    "registry.db"      /* in the state directory */
 
 /* "<dir>/<name>" into `out`. 0, or -ENAMETOOLONG when that does not fit. (A socket's path has 107 bytes; config_read
  * refuses a run directory that is too long for them.) */
