@@ -131,7 +131,7 @@ static int allow_sockets(scmp_filter_ctx filter)
     int result = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(domains) && result == 0; i++)
         for (size_t k = 0; k < ARRAY_LENGTH(types) && result == 0; k++)
-            result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(socket), 2, SCMP_A0_32(SCMP_CMP_EQ, domains[i]),
+            result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(socket), 2, SCMP_A0_32(SCMP_CMP_EQ, domains[i], 0),
                                       SCMP_A1_32(SCMP_CMP_MASKED_EQ, TYPE, types[k]));
     /* Netlink: name resolution asks for the machine's own addresses. */
     return result == 0 ? allow_if(filter, CALL(socket), 0, ~0ULL, AF_NETLINK) : result;
@@ -148,8 +148,8 @@ static int allow_threads(scmp_filter_ctx filter)
     if (result == 0)
         result = allow_if(filter, CALL(prctl), 0, ~0ULL, PR_GET_DUMPABLE);
     if (result == 0) /* looking at its own limits */
-        result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(prlimit64), 2, SCMP_A0(SCMP_CMP_EQ, 0),
-                                  SCMP_A2(SCMP_CMP_EQ, 0));
+        result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(prlimit64), 2, SCMP_A0(SCMP_CMP_EQ, 0, 0),
+                                  SCMP_A2(SCMP_CMP_EQ, 0, 0));
     return result;
 }
 

@@ -17,7 +17,7 @@
 
 #define PREFIX "mcp_broker_"
 
-enum { BEAT_STALE_MS = 10000, LABEL_SIZE = 16, LATENCY_BOUNDS = 11 };
+enum { BEAT_STALE_MS = 10000, LABEL_SIZE = 24, LATENCY_BOUNDS = 11 };
 
 /* --- counting --- */
 
