@@ -103,7 +103,32 @@ test('names: one that does not resolve, and localhost', async (t) => {
   });
   await works(broker, 'local', server);
   // without any resolver to ask, it is the time that runs out
-  await failsWith(broker, 'nowhere', /no address for the host of no-such-host\.invalid|no connection to no-such-host\.invalid/);
+  await failsWith(broker, 'nowhere', /no address for the host of no-such-host\.invalid/);
+});
+
+test('names: slow ones, one that is never answered, one that is answered too late', async (t) => {
+  const servers = Object.fromEntries(await Promise.all(
+    ['well', 'slow', 'never', 'late'].map(async (id) => [id, await startHostileServer(t)])));
+  const urls = { well: '127.0.0.1', slow: 'after-700.test', never: 'never.test', late: 'after-3000.test' };
+  const broker = await startBroker(t, {
+    servers: Object.fromEntries(Object.entries(urls).map(([id, host]) => [id, { url: servers[id].url.replace('127.0.0.1', host), timeout: 1000 }])),
+    args: quick,
+    env: {
+      LD_PRELOAD: join(bin, 'libslow_resolver.so'),
+      ASAN_OPTIONS: 'verify_asan_link_order=0', // a sanitizer wants to come before what is preloaded
+    },
+  });
+  await works(broker, 'slow', servers.slow); // for each of its requests
+  for (const id of ['never', 'late']) {
+    await failsWith(broker, id, /^server\/discover: no address for the host of \S+\.test:\d+ within 1s$/, servers[id]);
+  }
+  await broker.ask('reconnect', 'never');
+  await broker.untilState('never', 'connecting');
+  await works(broker, 'well', servers.well); // whatever the others wait for
+  for (const { loopLagUs } of (await broker.ask('workers')).workers) assert.ok(loopLagUs < 300_000, `${loopLagUs} us`);
+  const stopping = performance.now();
+  await broker.stop();
+  assert.ok(performance.now() - stopping < 8000, 'nobody waits for the name server at the end');
 });
 
 test('compressed bodies are read, streams are not asked to be compressed', async (t) => {

@@ -203,6 +203,8 @@ void http_failure_timed_out(const struct http_exchange *exchange, struct http_en
     if (!exchange->opening)
         say(end, HTTP_TIMED_OUT, "the response from %s was not complete within %s", origin,
             duration_words(exchange->total_timeout_ms, time));
+    else if (!exchange->opening->connected && !exchange->opening->opened && !exchange->opening->forbidden[0])
+        say(end, HTTP_TIMED_OUT, "no address for the host of %s within %s", origin, duration_words(head_ms, time));
     else if (!exchange->opening->connected)
         say(end, HTTP_TIMED_OUT, "no connection to %s within %s", origin, duration_words(head_ms, time));
     else

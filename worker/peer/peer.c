@@ -384,6 +384,9 @@ void peer_not_this_era(struct peer *peer, const char *what, const struct call_re
     }
 }
 
+/* What is asked for first has as much time as the attempt, and knows better what it has waited for: so it comes first. */
+enum { ATTEMPT_GRACE_MS = 50 };
+
 static void on_attempt_over(void *user)
 {
     struct peer *peer = user;
@@ -408,7 +411,8 @@ int peer_start(const struct peer_env *env, const struct server_def *def, enum er
     peer->def = def;
     peer->handlers = handlers;
     peer->user = user;
-    int result = delay_start(env->loop, peer_attempt_ms(peer), on_attempt_over, peer, &peer->attempt);
+    int result =
+        delay_start(env->loop, peer_attempt_ms(peer) + ATTEMPT_GRACE_MS, on_attempt_over, peer, &peer->attempt);
     if (result == 0 && def->auth != NULL)
         result = oauth_account_open(env->oauth, def, env->guard, guard_user_of(peer), &peer->account);
     if (result == 0)
