@@ -7,7 +7,7 @@ import test from 'node:test';
 import { startBroker } from './lib/broker.mjs';
 import { cached, install } from './lib/install.mjs';
 import { run, start } from './lib/process.mjs';
-import { example } from './lib/readme.mjs';
+import { blocks } from './lib/readme.mjs';
 import { startSessionServer } from './lib/servers.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -54,7 +54,7 @@ async function newProject(t) {
   const site = await install(t);
   const folder = join(site.folder, 'consumer');
   await mkdir(folder);
-  await writeFile(join(folder, 'consumer.c'), await example('c'));
+  await writeFile(join(folder, 'consumer.c'), blocks('c')[0]);
   return { ...site, folder };
 }
 

@@ -92,6 +92,32 @@ test('metrics tell what happened, and promtool has nothing to say against them',
     (await scrape(port)).values['mcp_broker_process_starts_total{process="worker-0"}'] === 2);
 });
 
+test('every metric that dashboards may rely on is there, of its type, with its labels', async (t) => {
+  const server = await startSessionServer(t);
+  const broker = await startBroker(t, { servers: { s: { url: server.url } }, args: ['--workers', '1', '--http', '127.0.0.1:0'] });
+  await broker.untilState('s', 'listening');
+  const promised = {
+    gauge: ['build_info{version=', 'connections{worker=,era=,state=', 'loop_lag_seconds{process=', 'redis_state{state=', 'servers{state=',
+      'events_unpublished'],
+    counter: ['connects_total{worker=', 'closes_total{worker=,reason=', 'reconnects_total{worker=', 'notifications_total{worker=',
+      'events_published_total{reason=', 'notifications_suppressed_total{worker=', 'notifications_coalesced_total{worker=', 'nng_gaps_total',
+      'nng_repairs_total', 'list_fetches_total{worker=', 'received_bytes_total{worker=', 'process_starts_total{process='],
+    histogram: ['publish_latency_seconds', 'verification_age_seconds'],
+  };
+  const { text } = await until('the connection to be counted', async () => {
+    const scraped = await scrape(portOf(broker));
+    return /mcp_broker_connections\{.*"listening"\} 1/.test(scraped.text) && scraped;
+  });
+  for (const [type, series] of Object.entries(promised)) {
+    for (const each of series) {
+      const [name, labels = ''] = each.split('{');
+      assert.match(text, new RegExp(`^# TYPE mcp_broker_${name} ${type}$`, 'm'), each);
+      const wanted = labels ? `\\{${labels.split(',').map((label) => `${label}"[^"]*"`).join(',')}\\}` : type === 'histogram' ? '_bucket\\{le="[^"]*"\\}' : '';
+      assert.match(text, new RegExp(`^mcp_broker_${name}${wanted} [0-9.e+-]+$`, 'm'), each);
+    }
+  }
+});
+
 test('dashboard and alerts are right, and ask only for metrics that there are', async (t) => {
   const checked = await run('promtool', ['check', 'rules', join(monitoring, 'alerts.yml')]);
   assert.equal(checked.code, 0, checked.stdout + checked.stderr);

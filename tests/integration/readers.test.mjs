@@ -1,18 +1,13 @@
 // The readers of events that README.md shows, as they stand there: run against a broker, they learn of every change, and of a
 // double in the stream once.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import test from 'node:test';
 import { startBroker } from './lib/broker.mjs';
 import { start } from './lib/process.mjs';
+import { blocks } from './lib/readme.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { startStatelessServer } from './lib/servers.mjs';
 import { until } from './lib/wait.mjs';
-
-const readme = await readFile(resolve('../../README.md'), 'utf8');
-/** The code blocks of a language: that of the channel, that of the stream. */
-const blocks = (language) => [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(([, text]) => text);
 
 /** What stands around the readers: where Redis is, and what is done about a change. */
 const languages = {
@@ -35,7 +30,7 @@ function at(code, place, replacement) {
 }
 
 for (const [language, { command, ...wrap }] of Object.entries(languages)) {
-  const [channel, stream] = blocks(language);
+  const [channel, stream] = blocks(language); // in this order
 
   async function startReader(t, code) {
     const reader = start(command[0], command.slice(1), { stdin: 'pipe' });

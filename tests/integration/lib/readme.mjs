@@ -1,11 +1,9 @@
 // The programs that README.md shows, so that the tests run those very lines.
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 
-/** The code of the first fence of this language that has `having` in it. */
-export async function example(language, having = '') {
-  const text = await readFile(resolve('../../README.md'), 'utf8');
-  const fences = [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].filter(([, found, code]) => found === language && code.includes(having));
-  if (fences.length === 0) throw new Error(`README.md has no ${language} with "${having}"`);
-  return fences[0][2];
+/** The code of each fence of a language, in order. */
+export function blocks(language) {
+  const readme = readFileSync(resolve('../../README.md'), 'utf8');
+  return [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(([, text]) => text);
 }
