@@ -7,7 +7,10 @@
 #include "broker/ctl/definition.h"
 #include "broker/ctl/format.h"
 #include "broker/ctl/screen.h"
+#include "common/names.h"
 #include "common/question.h"
+
+#include <string.h>
 
 /* NULL when there is none, which was told. */
 static json_t *read_definition(const struct options *options)
@@ -31,6 +34,17 @@ static void show(json_t *server)
     format_text(stdout, json_string_value(json_object_get(server, "serverId")));
     fputs(": ", stdout);
     format_text(stdout, json_string_value(json_object_get(server, "state")));
+    const char *era = json_string_value(json_object_get(server, "era"));
+    const json_t *count = json_object_get(server, "toolCount"), *tells = json_object_get(server, "supportsListChanged");
+    if (era != NULL && strcmp(era, era_name(ERA_UNKNOWN)) != 0) {
+        fputs(", ", stdout);
+        format_text(stdout, era);
+        fputs(" era", stdout);
+    }
+    if (json_is_integer(count))
+        printf(", %" JSON_INTEGER_FORMAT " tools", json_integer_value(count));
+    if (json_is_boolean(tells))
+        fputs(json_is_true(tells) ? ", tells of changes" : ", does not tell of changes", stdout);
     fputc('\n', stdout);
 }
 

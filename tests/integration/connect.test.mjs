@@ -120,6 +120,8 @@ describe('connect', { concurrency: 4 }, () => {
     assert.equal(code, 'failed', 'the attempt was over first');
     assert.match(message, /timed out after 3s/);
     assert.equal((await broker.ctl(['connect', '--id', 's', '--url', server.url, '--wait', 'soon'])).code, 2);
+    const shown = await broker.ctl(['connect', '--id', 's', '--url', server.url]);
+    assert.equal(shown.stdout, 's: listening, session era, 2 tools, tells of changes\n');
     const long = await broker.ctl(['connect', '--id', 's', '--url', server.url, '--wait', '601s']);
     assert.equal(long.code, 2);
     assert.match(long.stderr, /--wait.*10m/);

@@ -120,6 +120,7 @@ describe('killed at an instruction', { concurrency: 2, skip }, () => {
       fleet[0].change();
       await gdb.done;
       assert.equal((await connecting).code, 3, 'who asks has no answer');
+      await until('the next hub to answer', async () => (await broker.ctl(['ping'])).code === 0);
       if (where.startsWith('when')) await broker.untilState('live', 'listening');
       else assert.equal((await broker.connect('live', live.url)).server?.state, 'listening', 'and may ask again');
       await check(7);
