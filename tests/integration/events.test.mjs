@@ -1,7 +1,9 @@
 // The main job: a change of tools on a real MCP server arrives on Redis, at local subscribers and on the terminal, once each.
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import test from 'node:test';
-import { startBroker } from './lib/broker.mjs';
+import { bin, startBroker } from './lib/broker.mjs';
+import { start } from './lib/process.mjs';
 import { startEverything } from './lib/programs.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { startSessionServer, startStatelessServer } from './lib/servers.mjs';
@@ -89,6 +91,45 @@ test('events of other machines reach local subscribers; what is no event does no
   await redis.publish('mcp:prompts_changed', JSON.stringify(foreign));
   await until('both events', () => watch.events().length >= 2);
   assert.deepEqual(watch.events(), [{ kind: 'tools', ...foreign }, { kind: 'prompts', ...foreign }]);
+});
+
+test('watch chooses by workspace, server and kind, and says when it missed some', async (t) => {
+  const redis = await startRedis(t);
+  const broker = await startBroker(t, { args: ['--redis', redis.url, '--workers', '1'] });
+  const all = await broker.watch();
+  const chosen = await broker.watch('--workspace', 'w1', '--server', 'a', '--kind', 'prompts');
+  const lines = start(join(bin, 'mcp-brokerctl'), ['--run-dir', broker.runDir, 'watch', '--server', 'b', '--count', '1']);
+  await until('it to watch', () => lines.stderr.includes('watching'));
+  await until('Redis to be up', async () => (await broker.ask('status')).redis.state === 'up');
+  const event = (serverId, workspaceId) =>
+    JSON.stringify({ serverId, serverName: 'The \u001b[2Jname', workspaceId, timestamp: 1, reason: 'notification', generation: 7, added: ['x'] });
+  for (const workspace of ['w1', 'w2']) {
+    for (const server of ['a', 'b']) {
+      for (const kind of ['tools', 'prompts', 'resources']) await redis.publish(`mcp:${kind}_changed`, event(server, workspace));
+    }
+  }
+  await until('all of them', () => all.events().length === 12);
+  await until('the chosen one', () => chosen.events().length > 0);
+  assert.deepEqual(chosen.events().map(({ kind, serverId, workspaceId }) => [kind, serverId, workspaceId]), [['prompts', 'a', 'w1']]);
+  assert.equal((await lines.exit).code, 0);
+  assert.match(lines.stdout, /^\d\d:\d\d:\d\d tools {5}b \(The \?\[2Jname\) workspace=w1 reason=notification generation=7 \+x\n$/);
+
+  // what comes while it does not take anything is more than anybody keeps for it
+  process.kill(all.process.pid, 'SIGSTOP');
+  t.after(() => all.process.kill('SIGCONT'));
+  const more = 20_000;
+  const publisher = redis.client();
+  await Promise.all(Array.from({ length: more }, (_, i) => publisher.publish('mcp:tools_changed', event(`flood-${i}`, 'w1'))));
+  const relayed = async () => (await broker.ask('workers')).hub.counters.relayed;
+  await until('the hub to have told all of them', async () => (await relayed()) === more + 12, 60_000);
+  process.kill(all.process.pid, 'SIGCONT');
+  const missed = () => [...all.process.stderr.matchAll(/missed up to (\d+) events/g)].reduce((sum, [, count]) => sum + Number(count), 0);
+  // an event behind the gap makes it known
+  await until('it to say so', async () => {
+    await publisher.publish('mcp:tools_changed', event('last', 'w1'));
+    return missed() > 0;
+  });
+  await until('it to have all others', () => all.events().filter(({ serverId }) => serverId.startsWith('flood-')).length + missed() >= more);
 });
 
 test('without Redis everything else works', async (t) => {
