@@ -14,6 +14,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "worker/peer/mask.h"
 #include "worker/stdio/stdio_process.h"
 
 #include <errno.h>
@@ -270,6 +271,8 @@ static bool parse(struct peer_stdio *stdio, const char *line, size_t size, json_
     int outcome = jsonrpc_parse(line, size, limits->depth, document);
     if (outcome == JSONRPC_TOO_DEEP)
         limits_hit(limits, COUNTER_LIMIT_DEPTH);
+    if (outcome == 0)
+        mask_document(&(struct mask){.def = stdio->peer->def}, line, size, *document);
     return outcome == 0;
 }
 

@@ -13,6 +13,7 @@
 #include "common/slab.h"
 #include "worker/http/sse.h"
 #include "worker/oauth/bearer.h"
+#include "worker/peer/mask.h"
 #include "worker/peer/mcp.h"
 
 #include <errno.h>
@@ -25,6 +26,9 @@ struct transfer {
     const struct transfer_handlers *handlers;
     void *user;
     struct limits *limits;
+    const struct server_def *def;
+    struct oauth_account *account;
+    char *session_id; /* of an exchange that is no stream; or NULL */
     struct buf *body;
     struct sse sse;
     uint32_t retry_after_ms; /* at most a day */
@@ -48,6 +52,7 @@ static void destroy(struct transfer *transfer)
     if (transfer->body != NULL)
         buf_fini(transfer->body);
     free(transfer->body);
+    free(transfer->session_id);
     slab_give(&slab_held, transfer, sizeof(*transfer));
 }
 
@@ -116,6 +121,12 @@ static int parse(struct transfer *transfer, const void *bytes, size_t size, json
     int outcome = jsonrpc_parse(bytes, size, transfer->limits->depth, document);
     if (outcome == JSONRPC_TOO_DEEP)
         limits_hit(transfer->limits, COUNTER_LIMIT_DEPTH);
+    if (outcome == 0) {
+        const struct mask mask = {.def = transfer->def,
+                                  .token = transfer->account != NULL ? oauth_account_token(transfer->account) : NULL,
+                                  .session_id = transfer->session_id};
+        mask_document(&mask, bytes, size, *document);
+    }
     return outcome;
 }
 
@@ -161,6 +172,8 @@ static void on_head(void *user, const struct http_head *head)
     transfer->is_json = head->is_json;
     transfer->challenged = head->www_authenticate[0] != '\0';
     transfer->retry_after_ms = (uint32_t)head->retry_after_ms;
+    if (transfer->session_id == NULL && head->session_id[0] != '\0' && !transfer->is_event_stream)
+        transfer->session_id = strdup(head->session_id); /* one that begins */
     if (transfer->handlers->on_head != NULL)
         transfer->handlers->on_head(transfer->user, head);
 }
@@ -302,6 +315,10 @@ int transfer_start(const struct transfer_target *target, const struct transfer_r
     transfer->user = user;
     transfer->is_empty = true;
     transfer->limits = target->limits;
+    transfer->def = target->def;
+    transfer->account = target->account;
+    if (request->total_timeout_ms > 0 && target->session_id != NULL)
+        transfer->session_id = strdup(target->session_id);
     sse_init(&transfer->sse, (uint32_t)target->limits->event);
     int result = start_exchange(transfer, target, request);
     if (result != 0) {

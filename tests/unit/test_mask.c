@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* What a server repeats of its credentials is covered, each of them, wherever it stands; all else is left as it was. */
+#include "worker/peer/mask.h"
+
+#include "hub_fixture.h"
+
+static struct server_def *def;
+
+static int open_scene(void **state)
+{
+    (void)state;
+    def = def_called("s", "{\"url\": \"https://user1234:pass1234@host/path?key=query123&x=1\","
+                          " \"headers\": {\"X-Key\": \"Bearer header12\", \"X-Short\": \"one\"},"
+                          " \"proxy\": \"http://u:proxy123@p:1\","
+                          " \"auth\": {\"type\": \"client_credentials\", \"clientId\": \"client12\","
+                          " \"clientSecret\": \"secret12\"}}");
+    return 0;
+}
+
+static int close_scene(void **state)
+{
+    (void)state;
+    server_def_destroy(def);
+    return 0;
+}
+
+static void check(const char *said, const char *shown)
+{
+    const struct mask mask = {.def = def, .token = "token123", .session_id = "session1"};
+    json_t *document = json_loads(said, 0, NULL);
+    json_t *wanted = json_loads(shown, 0, NULL);
+    assert_non_null(document);
+    assert_non_null(wanted);
+    mask_document(&mask, said, strlen(said), document);
+    assert_true(json_equal(document, wanted));
+    json_decref(document);
+    json_decref(wanted);
+}
+
+static void each_secret_is_covered(void **state)
+{
+    (void)state;
+    static const char *const secrets[] = {"user1234", "pass1234", "query123", "header12",
+                                          "proxy123", "secret12", "token123", "session1"};
+    for (size_t i = 0; i < ARRAY_LENGTH(secrets); i++) {
+        char said[128];
+        snprintf(said, sizeof(said), "{\"a\": [{\"name\": \"<%s> and %s\"}], \"n\": 1}", secrets[i], secrets[i]);
+        check(said, "{\"a\": [{\"name\": \"<********> and ********\"}], \"n\": 1}");
+    }
+    check("[\"Bearer header12\"]", "[\"***************\"]");
+    check("[\"secret12token123\"]", "[\"****************\"]");
+}
+
+static void all_else_is_left(void **state)
+{
+    (void)state;
+    check("[\"one\", \"client12\", \"host\", \"Bearer\", \"secret1\", \"\"]",
+          "[\"one\", \"client12\", \"host\", \"Bearer\", \"secret1\", \"\"]");
+    check("{\"nextCursor\": \"session1-2\", \"tools\": [\"session1\"]}",
+          "{\"nextCursor\": \"session1-2\", \"tools\": [\"********\"]}");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_secret_is_covered),
+        cmocka_unit_test(all_else_is_left),
+    };
+    return cmocka_run_group_tests(tests, open_scene, close_scene);
+}

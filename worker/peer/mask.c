@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* Almost no answer has a secret in it, so the bytes are searched first, which costs next to nothing; only where one is
+ * found are the texts gone through. What a server has disguised is not found: it knows its secrets anyway, and this is
+ * against their being passed on by accident. */
+#include "worker/peer/mask.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Something done with each secret; true ends it. */
+struct visit {
+    bool (*see)(struct visit *visit, const char *secret, size_t size);
+    const void *bytes;
+    char *text;
+    size_t size;
+};
+
+static bool visit_part(struct visit *visit, const char *secret, size_t size)
+{
+    return size >= MASK_SECRET_MIN && visit->see(visit, secret, size);
+}
+
+/* The whole of it, and what stands behind a scheme: "Bearer abc". */
+static bool visit_value(struct visit *visit, const char *value)
+{
+    const char *space = strrchr(value, ' ');
+    return visit_part(visit, value, strlen(value)) ||
+           (space != NULL && visit_part(visit, space + 1, strlen(space + 1)));
+}
+
+/* Between separators. */
+static bool visit_parts(struct visit *visit, const char *text, size_t size, const char *separators)
+{
+    const char *end = text + size;
+    while (text < end) {
+        size_t length = 0;
+        while (text + length < end && strchr(separators, text[length]) == NULL)
+            length++;
+        if (visit_part(visit, text, length))
+            return true;
+        text += length + 1;
+    }
+    return false;
+}
+
+/* The values of a query, and both sides of a user-info. */
+static bool visit_url(struct visit *visit, const char *url)
+{
+    const char *host = url != NULL ? strstr(url, "://") : NULL;
+    if (host == NULL)
+        return false;
+    size_t authority = strcspn(host + 3, "/?#");
+    const char *at = memrchr(host + 3, '@', authority);
+    if (at != NULL && visit_parts(visit, host + 3, (size_t)(at - host - 3), ":"))
+        return true;
+    const char *query = strchr(url, '?');
+    for (const char *value = query; value != NULL && (value = strchr(value, '=')) != NULL;) {
+        size_t size = strcspn(++value, "&#");
+        if (visit_part(visit, value, size))
+            return true;
+    }
+    return false;
+}
+
+static bool visit_pairs(struct visit *visit, const struct server_pair *pairs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (visit_value(visit, pairs[i].value))
+            return true;
+    return false;
+}
+
+static bool visit_auth(struct visit *visit, const json_t *auth)
+{
+    static const char *const keys[] = {"clientSecret", "refreshToken", "privateKey"};
+    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++) {
+        const char *value = json_string_value(json_object_get(auth, keys[i]));
+        if (value != NULL && visit_part(visit, value, strlen(value)))
+            return true;
+    }
+    return false;
+}
+
+static bool visit_all(struct visit *visit, const struct mask *mask)
+{
+    const struct server_def *def = mask->def;
+    return visit_pairs(visit, def->headers, def->header_count) || visit_pairs(visit, def->env, def->env_count) ||
+           visit_url(visit, def->url) || visit_url(visit, def->proxy) || visit_auth(visit, def->auth) ||
+           (mask->token != NULL && visit_value(visit, mask->token)) ||
+           (mask->session_id != NULL && visit_value(visit, mask->session_id));
+}
+
+static bool is_there(struct visit *visit, const char *secret, size_t size)
+{
+    return memmem(visit->bytes, visit->size, secret, size) != NULL;
+}
+
+static bool cover(struct visit *visit, const char *secret, size_t size)
+{
+    char *at = visit->text;
+    while ((at = memmem(at, visit->size - (size_t)(at - visit->text), secret, size)) != NULL) {
+        memset(at, '*', size);
+        at += size;
+    }
+    return false;
+}
+
+static void cover_text(const struct mask *mask, json_t *value)
+{
+    struct visit look = {.see = is_there, .bytes = json_string_value(value), .size = json_string_length(value)};
+    if (!visit_all(&look, mask))
+        return;
+    char *copy = malloc(look.size + 1);
+    if (copy != NULL) {
+        memcpy(copy, look.bytes, look.size + 1);
+        struct visit covering = {.see = cover, .text = copy, .size = look.size};
+        visit_all(&covering, mask);
+    }
+    /* A secret that ends within a character leaves no text: then nothing is left of it. */
+    if (copy == NULL || json_string_setn(value, copy, look.size) != 0)
+        (void)json_string_set(value, "");
+    free(copy);
+}
+
+/* As deep as the parser allowed. */
+static void cover_all(const struct mask *mask, json_t *value)
+{
+    const char *key;
+    json_t *member;
+    size_t i;
+    if (json_is_string(value))
+        cover_text(mask, value);
+    json_array_foreach (value, i, member)
+        cover_all(mask, member);
+    json_object_foreach (value, key, member)
+        if (strcmp(key, "nextCursor") != 0)
+            cover_all(mask, member);
+}
+
+void mask_document(const struct mask *mask, const void *bytes, size_t size, json_t *document)
+{
+    struct visit look = {.see = is_there, .bytes = bytes, .size = size};
+    if (visit_all(&look, mask))
+        cover_all(mask, document);
+}
