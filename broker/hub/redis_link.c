@@ -33,12 +33,17 @@ struct redis_link {
     char *channels[EVENT_TYPES];
 };
 
+static bool are_together(const struct redis_link *link)
+{
+    return strcmp(redis_conn_server(link->commands), redis_conn_server(link->events)) == 0;
+}
+
 static void on_commands_ready(void *user)
 {
     struct redis_link *link = user;
     const char *server = redis_conn_server(link->commands);
     /* After a failover the other one may still be at the old master, which may still live. */
-    if (strcmp(server, redis_conn_server(link->events)) != 0)
+    if (!are_together(link))
         redis_conn_follow(link->events, link->commands, "there is another master");
     bool is_another = !link->last_server || strcmp(server, link->last_server) != 0;
     bool is_first = !link->last_server;
@@ -69,6 +74,10 @@ static void on_commands_reply(void *user, uint32_t ticket, enum redis_conn_reply
 static void on_events_ready(void *user)
 {
     struct redis_link *link = user;
+    if (redis_conn_is_ready(link->commands) && !are_together(link)) {
+        redis_conn_follow(link->events, link->commands, "there is another master");
+        return;
+    }
     for (unsigned type = 0; type < EVENT_TYPES; type++) {
         if (redis_conn_subscribe(link->events, link->channels[type]) != 0)
             log_error("redis.subscribe", LOG_TEXT("channel", link->channels[type]), LOG_TEXT("error", "no memory"));
