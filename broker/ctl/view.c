@@ -165,13 +165,22 @@ static void write_array(FILE *out, const json_t *array, uint64_t now_ms)
     }
 }
 
+/* Most servers have neither prompts nor resources, and lists that never changed. */
+static bool is_dull(const char *key, const json_t *value)
+{
+    bool is_of_others = strncmp(key, "prompt", 6) == 0 || strncmp(key, "resource", 8) == 0;
+
+    return is_of_others && json_is_integer(value) && json_integer_value(value) == 0;
+}
+
 /* Nothing where nothing is known. */
 static void write_member(FILE *out, const char *key, const json_t *value, uint64_t now_ms)
 {
     bool is_empty = json_is_string(value) && json_string_length(value) == 0;
     enum state state;
 
-    if (value == NULL || is_empty || json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0))
+    if (value == NULL || is_empty || json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0) ||
+        is_dull(key, value))
         return;
     format_cell(out, key, LABEL_WIDTH, FORMAT_NO_CUT);
     fputc(' ', out);
@@ -274,7 +283,9 @@ static void write_events(FILE *out, const json_t *status)
             field_number(status, "unpublished"));
     if (field_number(events, "failures") > 0)
         fprintf(out, ", %" PRIu64 " refused or cut off by Redis", field_number(events, "failures"));
-    fprintf(out, "; %" PRIu64 " gaps between bells, %" PRIu64 " events found by sweeps\n",
+    fputc('\n', out);
+    write_label(out, "");
+    fprintf(out, "%" PRIu64 " gaps between bells, %" PRIu64 " events found by sweeps\n",
             field_number(events, "bellGaps"), field_number(events, "swept"));
 }
 

@@ -159,7 +159,8 @@ static void a_server_is_shown_whole(void **state)
 {
     FILE *out = open_out();
     json_t *server = parse("{\"serverId\": \"a\", \"userId\": \"\", \"lastError\": null, \"connected\": true, "
-                           "\"generation\": 4, \"connectedSince\": 1700000000000, \"events\": [\"tools\", \"prompts\"],"
+                           "\"generation\": 4, \"promptCount\": 0, \"resourceCount\": 2, \"connectedSince\": "
+                           "1700000000000, \"events\": [\"tools\", \"prompts\"],"
                            " \"state\": \"listening\", \"serverName\": \"A\","
                            " \"history\": [{\"at\": 1700000000000, \"from\": \"connecting\", \"to\": \"listening\","
                            " \"why\": \"listening\"},"
@@ -177,6 +178,7 @@ static void a_server_is_shown_whole(void **state)
                 "  2023-11-14 22:13:19  queued -> connecting\n"
                 "connected            yes\n"
                 "generation           4\n"
+                "resourceCount        2\n"
                 "events               tools, prompts\n");
 }
 
@@ -195,18 +197,17 @@ static void status_is_told(void **state)
     (void)state;
     view_status(out, status, 61000);
     json_decref(status);
-    expect(out,
-           "mcp-broker 1.2.3, up 1m, instance abc\n"
-           "servers      3: 2 listening, 1 backoff\n"
-           "events       90 published, 7 owed, 2 refused or cut off by Redis; 3 gaps between bells, 1 events found by "
-           "sweeps\n"
-           "workers      3 of 4 running, 1 out of service: dies again and again, see the log\n"
-           "redis        away: refused\n"
-           "servers file /s.json, read 1s ago\n"
-           "settings     read 3s ago\n"
-           "             workers 4\n"
-           "             enrich yes\n"
-           "             poll 5m\n");
+    expect(out, "mcp-broker 1.2.3, up 1m, instance abc\n"
+                "servers      3: 2 listening, 1 backoff\n"
+                "events       90 published, 7 owed, 2 refused or cut off by Redis\n"
+                "             3 gaps between bells, 1 events found by sweeps\n"
+                "workers      3 of 4 running, 1 out of service: dies again and again, see the log\n"
+                "redis        away: refused\n"
+                "servers file /s.json, read 1s ago\n"
+                "settings     read 3s ago\n"
+                "             workers 4\n"
+                "             enrich yes\n"
+                "             poll 5m\n");
 }
 
 static void workers_are_told(void **state)
