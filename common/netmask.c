@@ -205,6 +205,15 @@ void netmask_list_destroy(struct netmask_list *list)
     free(list);
 }
 
+bool netmask_list_names(const struct netmask_list *list, const struct netmask_address *address)
+{
+    for (size_t i = 0; list && i < list->count; i++)
+        if (list->rules[i].length == address->bits &&
+            netmask_within(address, &list->rules[i].network, list->rules[i].length))
+            return true;
+    return false;
+}
+
 const char *netmask_list_match(const struct netmask_list *list, const struct netmask_address *address)
 {
     for (size_t i = 0; list && i < list->count; i++)

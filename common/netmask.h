@@ -33,6 +33,9 @@ void netmask_list_destroy(struct netmask_list *list);
 /* The text of the first item that has the address in it, as it was written, or NULL. `list` may be NULL (empty). */
 const char *netmask_list_match(const struct netmask_list *list, const struct netmask_address *address);
 
+/* True when an item is this one address. */
+bool netmask_list_names(const struct netmask_list *list, const struct netmask_address *address);
+
 /* The address of a socket; false when it is neither IPv4 nor IPv6. */
 MUST_CHECK bool netmask_address_get(const struct sockaddr *socket_address, struct netmask_address *out);
 

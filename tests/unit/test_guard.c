@@ -176,6 +176,28 @@ static void test_the_advice_is_right(void **state)
     guard_destroy(guard);
 }
 
+static void test_metadata_must_be_named(void **state)
+{
+    (void)state;
+    static const char *const services[] = {"169.254.169.254", "169.254.170.2",         "100.100.100.200",
+                                           "168.63.129.16",   "192.0.0.192",           "fd00:ec2::254",
+                                           "fd20:ce::254",    "::ffff:169.254.169.254"};
+    char why[NETMASK_ERROR_SIZE];
+    struct guard *wide = create(GUARD_PUBLIC_ONLY, "0.0.0.0/0,::/0", NULL);
+    struct guard *named = create(GUARD_PUBLIC_ONLY,
+                                 "169.254.169.254,169.254.170.2/32,100.100.100.200,168.63.129.16,192.0.0.192,"
+                                 "fd00:ec2::254,fd20:ce::254/128",
+                                 NULL);
+    for (size_t i = 0; i < ARRAY_LENGTH(services); i++) {
+        assert_false(check(wide, services[i], why, sizeof why));
+        assert_non_null(strstr(why, "metadata"));
+        assert_true(check(named, services[i], why, sizeof why));
+    }
+    assert_true(check(wide, "169.254.169.253", why, sizeof why));
+    guard_destroy(wide);
+    guard_destroy(named);
+}
+
 static void test_lists(void **state)
 {
     (void)state;
@@ -226,9 +248,13 @@ static void test_wrong_lists(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_public_addresses_only),      cmocka_unit_test(test_servers_of_the_file_go_anywhere),
-        cmocka_unit_test(test_the_advice_is_right),        cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_other_families_are_refused), cmocka_unit_test(test_wrong_lists),
+        cmocka_unit_test(test_public_addresses_only),
+        cmocka_unit_test(test_servers_of_the_file_go_anywhere),
+        cmocka_unit_test(test_the_advice_is_right),
+        cmocka_unit_test(test_metadata_must_be_named),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_other_families_are_refused),
+        cmocka_unit_test(test_wrong_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

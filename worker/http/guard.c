@@ -22,6 +22,9 @@ struct guard {
     struct netmask_list *deny;
 };
 
+/* Whoever reaches it gets the machine's credentials: allowed only by name, never as a part of a wider network. */
+static const char METADATA[] = "a cloud's metadata service";
+
 struct block {
     const char *network;
     unsigned length;
@@ -32,15 +35,15 @@ struct block {
 static const struct block SPECIAL[] = {
     {"0.0.0.0", 8, "unspecified"},
     {"10.0.0.0", 8, "private"},
-    {"100.100.100.200", 32, "a cloud's metadata service"},
+    {"100.100.100.200", 32, METADATA},
     {"100.64.0.0", 10, "shared by a carrier's NAT"},
     {"127.0.0.0", 8, "loopback"},
-    {"168.63.129.16", 32, "a cloud's metadata service"},
-    {"169.254.169.254", 32, "a cloud's metadata service"},
-    {"169.254.170.2", 32, "a cloud's metadata service"},
+    {"168.63.129.16", 32, METADATA},
+    {"169.254.169.254", 32, METADATA},
+    {"169.254.170.2", 32, METADATA},
     {"169.254.0.0", 16, "link-local"},
     {"172.16.0.0", 12, "private"},
-    {"192.0.0.192", 32, "a cloud's metadata service"},
+    {"192.0.0.192", 32, METADATA},
     {"192.0.0.0", 24, "reserved"},
     {"192.0.2.0", 24, "for documentation"},
     {"192.88.99.0", 24, "a 6to4 relay"},
@@ -59,8 +62,8 @@ static const struct block SPECIAL[] = {
     {"2001:db8::", 32, "for documentation"},
     {"2002::", 16, "a 6to4 tunnel"},
     {"3fff::", 20, "for documentation"},
-    {"fd00:ec2::254", 128, "a cloud's metadata service"},
-    {"fd20:ce::254", 128, "a cloud's metadata service"},
+    {"fd00:ec2::254", 128, METADATA},
+    {"fd20:ce::254", 128, METADATA},
     {"fc00::", 7, "private"},
     {"fe80::", 10, "link-local"},
     {"fec0::", 10, "site-local"},
@@ -126,10 +129,9 @@ bool guard_check(const void *user, const struct sockaddr *socket_address, char *
                  denied);
         return false;
     }
-    if (guard->reach == GUARD_ANYWHERE || netmask_list_match(guard->allow, &address))
-        return true;
-    const struct block *special = find_special(&address);
-    if (!special)
+    const struct block *special = guard->reach == GUARD_ANYWHERE ? NULL : find_special(&address);
+    if (!special || (special->what == METADATA ? netmask_list_names(guard->allow, &address)
+                                               : netmask_list_match(guard->allow, &address) != NULL))
         return true;
     snprintf(why, why_size, "address %s is %s; --allow-net %s/%u would allow it", netmask_address_text(&address, text),
              special->what, special->network, special->length);
