@@ -31,7 +31,7 @@ extern struct slab slab_held;
 MUST_CHECK void *slab_take(struct slab *slab, size_t size);
 
 /* `size` as it was taken; NULL does nothing. A block goes back to the system with its last cell. */
-void slab_give(struct slab *slab, void *cell, size_t size);
+void slab_give(struct slab *slab, void *memory, size_t size);
 
 /* The same for a copy of a text. */
 MUST_CHECK char *slab_take_text(struct slab *slab, const char *text);

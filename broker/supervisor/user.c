@@ -74,7 +74,7 @@ static int give_all(DIR *dir, const struct passwd *user)
 /* A directory that is not root's, or not a broker's, is left as it is; run_dir tells then what is wrong with it. */
 static int give_dir(const char *flag, const char *path, const struct passwd *user, struct problems *problems)
 {
-    struct stat status;
+    struct stat status = {.st_uid = (uid_t)-1};
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     int result = dir == NULL || fstat(fd, &status) != 0 ? -errno : 0;
