@@ -37,6 +37,7 @@ static const struct {
     {"{\"jsonrpc\":\"2.0\",\"method\":\"n\"}", JSONRPC_NOTIFICATION},
     {"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}", JSONRPC_RESULT},
     {"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":null}", JSONRPC_RESULT},
+    {"\xef\xbb\xbf{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}", JSONRPC_RESULT},
     {"{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32601,\"message\":\"m\"}}", JSONRPC_ERROR},
     {"{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32000}}", JSONRPC_ERROR},
     {"{\"jsonrpc\":\"2.0\",\"error\":{}}", JSONRPC_ERROR},

@@ -51,6 +51,7 @@ struct http_head {
     int status;
     bool is_event_stream; /* the essence of Content-Type, whatever its case and parameters */
     bool is_json;
+    bool is_garbled; /* of a stream, which is not asked to be compressed: it is, and can't be read */
     const char *content_type;
     const char *session_id;       /* Mcp-Session-Id, visible ASCII only, else "" */
     const char *www_authenticate; /* first 2 KB, several joined by ", " */

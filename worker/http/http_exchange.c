@@ -190,6 +190,7 @@ static bool give_head(struct http_exchange *exchange)
 {
     struct http_head head;
     http_head_get(&exchange->opening->head, clock_wall_ms(), &head);
+    head.is_garbled = exchange->url && exchange->opening->head.is_encoded; /* libcurl undoes it for all others */
     curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_VERSION, &exchange->http->last_version);
     http_easy_get_tls(exchange->easy, &exchange->http->last_tls);
     deadline_go_on(exchange);

@@ -15,7 +15,7 @@
 void http_head_init(struct http_head_reader *reader)
 {
     reader->status = 0;
-    reader->is_chunked = reader->has_length = false;
+    reader->is_chunked = reader->is_encoded = reader->has_length = false;
     reader->content_type[0] = reader->session_id[0] = reader->www_authenticate[0] = '\0';
     reader->location[0] = reader->retry_after[0] = '\0';
 }
@@ -81,6 +81,8 @@ static void take_field(struct http_head_reader *reader, const char *name, size_t
         set_cut(reader->retry_after, sizeof reader->retry_after, value, size);
     } else if (NAMED("transfer-encoding")) {
         reader->is_chunked = ends_with_chunked(value, size);
+    } else if (NAMED("content-encoding")) {
+        reader->is_encoded = size > 0 && !(size == 8 && strncasecmp(value, "identity", 8) == 0);
     } else if (NAMED("content-length")) {
         reader->has_length = true;
     } else if (NAMED("www-authenticate")) {

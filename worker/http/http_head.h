@@ -20,6 +20,7 @@ enum {
 struct http_head_reader {
     int status;
     bool is_chunked; /* Transfer-Encoding */
+    bool is_encoded; /* Content-Encoding, but "identity" */
     bool has_length; /* Content-Length, which counts for nothing beside chunks */
     char content_type[256];
     char session_id[HTTP_HEAD_SESSION_ID_MAX + 1];

@@ -230,9 +230,18 @@ static bool go_on(struct call *call, const struct transfer_end *end)
 
 /* --- the exchange --- */
 
+const char CALL_GARBLED[] = "the stream is compressed, which was not asked for";
+
 static void on_head(void *user, const struct http_head *head)
 {
     struct call *call = user;
+    if (head->is_garbled && head->is_event_stream) {
+        const struct call_reply reply = {
+            .verdict = CALL_BROKEN, .status = head->status, .session_id = "", .problem = CALL_GARBLED};
+        transfer_cancel(&call->transfer);
+        give(call, &reply);
+        return;
+    }
     if (call->resumes > 0)
         return;
     call->status = head->status;

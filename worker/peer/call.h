@@ -61,6 +61,9 @@ struct call_handlers {
     void (*on_reply)(void *user, const struct call_reply *reply);
 };
 
+/* What is wrong with a stream that is compressed. */
+extern const char CALL_GARBLED[];
+
 /* 0 or a negative errno; then no handler runs. */
 MUST_CHECK int call_start(const struct transfer_target *target, const struct call_request *request,
                           const struct call_handlers *handlers, void *user, struct call **out);

@@ -37,6 +37,11 @@ static bool is_too_deep(const char *text, size_t size, unsigned depth_max)
 
 int jsonrpc_parse(const void *bytes, size_t size, unsigned depth_max, json_t **document)
 {
+    static const char MARK[] = "\xef\xbb\xbf"; /* some servers begin with a byte order mark, which may be passed over */
+    if (size >= strlen(MARK) && memcmp(bytes, MARK, strlen(MARK)) == 0) {
+        bytes = (const char *)bytes + strlen(MARK);
+        size -= strlen(MARK);
+    }
     if (is_too_deep(bytes, size, depth_max))
         return JSONRPC_TOO_DEEP;
     json_error_t error;

@@ -174,6 +174,12 @@ static void on_conflict(struct peer *peer, const struct call_reply *reply)
     peer_end_as(peer, &end);
 }
 
+/* A session that has just begun, and a page of "not found": there is no GET at all. One that is lost is told as JSON. */
+static bool has_no_stream(const struct peer *peer, const struct transfer_end *end)
+{
+    return !peer->is_listening && end->status == 404 && !end->is_json;
+}
+
 static void on_refused(struct peer *peer, const struct transfer_end *end, const struct call_reply *reply)
 {
     struct peer_session *session = peer->as.session;
@@ -183,7 +189,7 @@ static void on_refused(struct peer *peer, const struct transfer_end *end, const 
         free(session->cursor);
         session->cursor = NULL;
         peer_check(peer, GET_STREAM, open_stream(peer));
-    } else if (is_lost(peer, reply)) {
+    } else if (is_lost(peer, reply) && !has_no_stream(peer, end)) {
         end_lost(peer, GET_STREAM, reply);
     } else if (peer->is_listening) {
         on_stream_lost(peer, end, reply);
@@ -220,9 +226,10 @@ static void on_stream_head(void *user, const struct http_head *head)
     struct peer_session *session = peer->as.session;
     if (head->status < 200 || head->status >= 300)
         return; /* its end tells more */
-    if (!head->is_event_stream) {
+    if (!head->is_event_stream || head->is_garbled) {
         transfer_cancel(&session->stream);
-        peer_end(peer, PEER_UNSUPPORTED, "%s: the answer is no event stream", GET_STREAM);
+        peer_end(peer, PEER_UNSUPPORTED, "%s: %s", GET_STREAM,
+                 head->is_event_stream ? CALL_GARBLED : "the answer is no event stream");
         return;
     }
     session->is_open = true;
@@ -265,7 +272,7 @@ static void on_rival_head(void *user, const struct http_head *head)
     struct peer_session *session = peer->as.session;
     if (head->status < 200 || head->status >= 300)
         return; /* its end is waited for, so that its connection can be used again */
-    if (!head->is_event_stream) {
+    if (!head->is_event_stream || head->is_garbled) {
         transfer_cancel(&session->rival);
         return;
     }

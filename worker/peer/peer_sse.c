@@ -121,8 +121,8 @@ static void on_head(void *user, const struct http_head *head)
     struct peer *peer = user;
     if (head->status < 200 || head->status >= 300)
         return; /* its end tells more */
-    if (!head->is_event_stream)
-        not_this_era(peer, "the answer is no event stream");
+    if (!head->is_event_stream || head->is_garbled)
+        not_this_era(peer, head->is_event_stream ? CALL_GARBLED : "the answer is no event stream");
     else
         peer_check(peer, GET_STREAM,
                    delay_start(peer->env->loop, peer_attempt_ms(peer) / 2, on_patience_over, peer,

@@ -113,6 +113,13 @@ export default {
     },
     after: stillHears,
   },
+  'a byte order mark before the JSON': {
+    on: {
+      initialize: (x) => x.send(200, { ...jsonType, 'Mcp-Session-Id': 'session-1' },
+        `\ufeff${JSON.stringify(result(x, goodHello('2025-11-25')))}`),
+    },
+    after: stillHears, asked: { initialize: 1 },
+  },
   'early hints before the answer': {
     on: { initialize: (x) => { x.response.writeEarlyHints({ link: '</a>; rel=preload' }); return x.well(); } },
     after: stillHears, asked: { initialize: 1 },

@@ -81,6 +81,10 @@ export default inEra('stateless', {
     on: { 'subscriptions/listen': (x) => x.well().say(request(0, 'ping'), request('s', 'sampling/createMessage')) },
     after: stillHears, asked: { 'subscriptions/listen': 1, reply: 0 },
   },
+  'a stream that is compressed, though nobody asked for that': {
+    on: { 'subscriptions/listen': (x) => x.open({ 'Content-Encoding': 'br' }).write('not even that') },
+    state: 'failed', error: /subscriptions\/listen: the stream is compressed/, asked: { 'server/discover': tries, 'subscriptions/listen': tries },
+  },
   'listen refused as 200 with a JSON error': {
     on: { 'subscriptions/listen': (x) => x.error(-32602) },
     state: 'unsupported', error: /subscriptions\/listen: error -32602/, asked: { 'subscriptions/listen': 1 },

@@ -1,6 +1,7 @@
 // 2025-03-26 to 2025-11-25: sessions, and the stream of a GET down to its bytes.
 import assert from 'node:assert/strict';
 import { setImmediate as turn } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
 import { changed, event, goodHello } from '../lib/hostile.mjs';
 import { until } from '../lib/wait.mjs';
 import { once, request, result, stillHears, tries, waitsMinutes } from './case.mjs';
@@ -34,6 +35,21 @@ export default {
   '200 with a web page': {
     on: { GET: (x) => x.send(200, { 'Content-Type': 'text/html' }, '<h1>MCP</h1>') },
     state: 'unsupported', error: /no event stream/, asked: { initialize: 1, GET: 1 },
+  },
+  '404 with a web page, to the first GET of a session': {
+    on: { GET: (x) => x.send(404, { 'Content-Type': 'text/html' }, '<pre>Cannot GET /mcp</pre>') },
+    state: 'unsupported', error: /GET: HTTP 404: the server offers no stream/, asked: { initialize: 1, GET: 1 },
+  },
+  '404 with a JSON error, to every GET': {
+    on: { GET: (x) => x.error(-32001, { status: 404 }) },
+    state: 'failed', error: /GET: HTTP 404$/, asked: { initialize: tries, GET: tries, DELETE: 0 },
+  },
+  'a stream that is compressed, though nobody asked for that': {
+    on: { GET: (x) => x.open({ 'Content-Encoding': 'gzip' }).write(gzipSync(event(changed))) },
+    state: 'unsupported', error: /GET: the stream is compressed/, asked: { initialize: 1, GET: 1 },
+  },
+  'a stream that is said to be as it is': {
+    on: { GET: (x) => x.listen({ 'Content-Encoding': 'Identity' }) }, after: stillHears, asked: { GET: 1 },
   },
   'an empty 200': {
     on: { GET: (x) => x.send(200) },
