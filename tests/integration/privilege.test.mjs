@@ -2,13 +2,14 @@
 // read; and that what they are granted follows what there is to do. What the lock refuses is tried by unit.sandbox.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { chmod, cp, mkdir, rename, writeFile } from 'node:fs/promises';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { chmod, chown, cp, lchown, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 import { bin, childrenOf, newSite, startBroker } from './lib/broker.mjs';
 import { overTls, startAuthority } from './lib/certificates.mjs';
 import { startHostileServer } from './lib/hostile.mjs';
+import { run } from './lib/process.mjs';
 import { stdioServer } from './lib/programs.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -161,4 +162,60 @@ test('--user: what cannot be is told', async (t) => {
   };
   await refused(['--user', 'no-such-user'], /--user: no-such-user: there is no such user/);
   if (!isRoot) await refused(['--user', 'root'], /--user: only root can become root/);
+});
+
+test('who may reach the sockets: the group may ask, the broker may change things', async (t) => {
+  const broker = await startBroker(t, { args: one });
+  const modeOf = (name) => (statSync(join(broker.runDir, name)).mode & 0o777).toString(8);
+  assert.equal(modeOf(''), '750');
+  const wanted = { 'diag.sock': '660', 'events.sock': '660', 'bells.sock': '600', 'assignments.sock': '600', 'tokens.sock': '600' };
+  const found = Object.fromEntries(readdirSync(broker.runDir).filter((name) => name.endsWith('.sock')).map((name) => [name, modeOf(name)]));
+  assert.deepEqual(found, wanted);
+  assert.equal(statSync(broker.stateDir).mode & 0o777, 0o700);
+  for (const name of readdirSync(broker.stateDir)) assert.equal(statSync(join(broker.stateDir, name)).mode & 0o777, 0o600, name);
+});
+
+test('a change is refused to whoever is neither the broker\'s user nor root', asRoot, async (t) => {
+  const broker = await startBroker(t, { args: one });
+  await chmod(broker.folder, 0o711);
+  await chmod(broker.runDir, 0o755);
+  await chmod(join(broker.runDir, 'diag.sock'), 0o666);
+  const asNobody = (...args) => run('setpriv', ['--reuid=nobody', '--regid=nogroup', '--clear-groups', join(bin, 'mcp-brokerctl'), '--run-dir', broker.runDir, ...args]);
+  assert.equal((await asNobody('ping')).code, 0, 'it may ask');
+  for (const change of [['connect', '--id', 'x', '--url', 'https://example.com/'], ['disconnect', 'x'], ['reconnect', 'x'], ['reload'], ['roll'], ['scale', '2'], ['log-level', 'debug']]) {
+    const { code, stderr } = await asNobody(...change);
+    assert.equal(code, 1, change[0]);
+    assert.match(stderr, /forbidden|not allowed|user/i, change[0]);
+  }
+  assert.deepEqual(await broker.states(), []);
+});
+
+test('directories that others could write to, or lead elsewhere, are refused', async (t) => {
+  const site = await newSite(t);
+  const refused = async (pattern) => {
+    const broker = site.mainBroker(one);
+    assert.equal((await broker.exit).code, 78);
+    assert.match(broker.stderr, pattern);
+  };
+  await mkdir(site.runDir);
+  await chmod(site.runDir, 0o777);
+  await refused(/--run-dir: .*may be written to by everybody/);
+  await rm(site.runDir, { recursive: true });
+  await writeFile(site.runDir, '');
+  await refused(/--run-dir: .*(is no directory|File exists)/);
+  await rm(site.runDir);
+  await mkdir(site.stateDir, { recursive: true });
+  await chmod(site.stateDir, 0o777);
+  await refused(/--state-dir: .*may be written to by everybody/);
+  await chmod(site.stateDir, 0o700);
+  if (!isRoot) return;
+  await rm(site.runDir, { recursive: true });
+  await mkdir(join(site.folder, 'theirs'));
+  await symlink(join(site.folder, 'theirs'), site.runDir);
+  await lchown(site.runDir, nobody, nobody);
+  await refused(/--run-dir: .*another user's symbolic link/);
+  await rm(site.runDir);
+  await mkdir(site.runDir);
+  await chown(site.runDir, nobody, nobody);
+  await refused(/--run-dir: .*belongs to another user/);
 });
