@@ -108,6 +108,17 @@ static void scribbled_texts_are_utf8(void **state)
     assert_string_equal(copy.last_error, "gr\xc3\xbcn ?");
 }
 
+static void mark_that_was_wiped_lists_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    create(fixture, CAPACITY);
+    table_row_set_listed(fixture->table, 5, true); /* never reserved: as if another process had wiped it */
+    assert_false(table_row_is_listed(fixture->table, 5));
+    assert_int_equal(table_row_reserve(fixture->table, 5), 0);
+    table_row_set_listed(fixture->table, 5, true);
+    assert_true(table_row_is_listed(fixture->table, 5));
+}
+
 static void texts_are_cut_between_characters(void **state)
 {
     (void)state;
@@ -328,6 +339,7 @@ int main(void)
         TEST(rows_come_back_as_written),
         TEST(scribbled_texts_are_terminated),
         TEST(scribbled_texts_are_utf8),
+        TEST(mark_that_was_wiped_lists_nothing),
         TEST(texts_are_cut_between_characters),
         TEST(rows_are_listed_when_the_hub_says_so),
         TEST(owners_are_kept_with_their_incarnation),
