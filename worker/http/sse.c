@@ -52,6 +52,11 @@ const char *sse_last_id(const struct sse *sse)
     return sse->last_id ? sse->last_id : "";
 }
 
+size_t sse_fed(const struct sse *sse)
+{
+    return sse->fed;
+}
+
 uint32_t sse_retry_ms(const struct sse *sse)
 {
     return sse->retry_ms;
@@ -261,6 +266,7 @@ int sse_feed(struct sse *sse, const uint8_t *bytes, size_t size, const struct ss
         if (line_end == end)
             return sse->in_comment ? 0 : keep_part(sse, at, part);
         sse->after_cr = *line_end == '\r';
+        sse->fed = (uint32_t)(line_end + 1 - (const char *)bytes);
         int result = end_line(sse, at, part, handlers, user);
         if (result != 0)
             return result;

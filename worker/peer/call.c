@@ -50,6 +50,7 @@ struct call {
     uint32_t id; /* 0: none */
     uint8_t resumes;
     bool answered;
+    bool is_large;
 };
 
 static void destroy(struct call *call)
@@ -127,6 +128,7 @@ struct call_reply call_reply_from_message(const struct jsonrpc_message *message)
                                .result = message->result,
                                .code = message->code,
                                .data = message->data,
+                               .is_large = message->is_large,
                                .session_id = ""};
 }
 
@@ -163,6 +165,7 @@ static void give_answer(struct call *call, const struct transfer_end *end)
         reply.verdict = call->result != NULL ? CALL_RESULT : CALL_ERROR;
     reply.result = call->result;
     reply.code = call->code;
+    reply.is_large = call->is_large;
     reply.data = call->data;
     reply.problem = NULL;
     give(call, &reply);
@@ -282,6 +285,7 @@ static void on_message(void *user, const struct jsonrpc_message *message)
         call->result = json_incref(message->result);
         call->data = json_incref(message->data);
         call->code = message->code;
+        call->is_large = message->is_large;
         if (delay_start(call->loop, LINGER_MS, on_linger_over, call, &call->delay) != 0)
             call->delay = NULL; /* then the exchange's own end is waited for */
     } else if (call->handlers->on_message != NULL) {

@@ -27,10 +27,11 @@ enum call_verdict {
 struct call_reply {
     enum call_verdict verdict;
     int status;             /* 0: no head came */
-    const json_t *result;   /* CALL_RESULT of a request */
+    json_t *result;         /* CALL_RESULT of a request; take a reference to keep it */
     int code;               /* of a JSON-RPC error; 0: none */
     const json_t *data;     /* of the error, or NULL */
     const char *session_id; /* Mcp-Session-Id; "": none */
+    bool is_large;          /* `result` is, see jsonrpc_message */
     bool is_json;           /* it came as a JSON body, not on a stream */
     bool challenged;        /* WWW-Authenticate */
     bool had_credentials;   /* a bearer token, or an Authorization of the definition, was sent */

@@ -27,7 +27,8 @@ struct item {
 };
 
 struct catalog {
-    const struct limits *limits;
+    size_t size_max;
+    unsigned items_max, pages_max;
     enum kind kind;
     bool finished;
     uint32_t count;
@@ -63,7 +64,9 @@ struct catalog *catalog_create(enum kind kind, const struct limits *limits)
     if (catalog == NULL)
         return NULL;
     catalog->kind = kind;
-    catalog->limits = limits;
+    catalog->size_max = limits->list_size;
+    catalog->items_max = limits->list_items;
+    catalog->pages_max = limits->list_pages;
     buf_init(&catalog->names, limits->list_size);
     buf_init(&catalog->cursors, limits->list_pages * sizeof(XXH128_hash_t));
     catalog->state = XXH3_createState();
@@ -104,7 +107,7 @@ static struct fingerprint from_xxh(XXH128_hash_t hash)
 static int hash_text(const char *text, size_t size, void *user)
 {
     struct catalog *catalog = user;
-    if (catalog->bytes + size > catalog->limits->list_size)
+    if (catalog->bytes + size > catalog->size_max)
         return -1;
     catalog->bytes += size;
     return XXH3_128bits_update(catalog->state, text, size) == XXH_OK ? 0 : -1;
@@ -132,7 +135,7 @@ static int hash_item(struct catalog *catalog, json_t *object, struct fingerprint
 
 static int grow(struct catalog *catalog)
 {
-    if (catalog->count >= catalog->limits->list_items)
+    if (catalog->count >= catalog->items_max)
         return CATALOG_TOO_LARGE;
     if (catalog->count < catalog->capacity)
         return 0;
@@ -180,7 +183,7 @@ static int add_cursor(struct catalog *catalog, const json_t *cursor)
         if (memcmp(catalog->cursors.bytes + at, &hash, sizeof(hash)) == 0)
             return CATALOG_LOOPS;
     }
-    if (catalog->pages + 1 >= catalog->limits->list_pages)
+    if (catalog->pages + 1 >= catalog->pages_max)
         return CATALOG_TOO_LARGE;
     catalog->pages++;
     return buf_append(&catalog->cursors, &hash, sizeof(hash)) == 0 ? 0 : CATALOG_NO_MEMORY;

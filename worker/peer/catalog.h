@@ -28,7 +28,7 @@ enum catalog_outcome {
     CATALOG_NO_MEMORY = 4,
 };
 
-/* NULL without memory. `limits` (pages, items, bytes of canonical text) outlives it. */
+/* NULL without memory. `limits` (pages, items, bytes of canonical text) are taken over. */
 MUST_CHECK struct catalog *catalog_create(enum kind kind, const struct limits *limits);
 void catalog_destroy(struct catalog *catalog);
 

@@ -40,6 +40,7 @@ struct jsonrpc_message {
     json_t *result;       /* take a reference to keep it, as with `data` */
     int code;             /* of an error; 0 only when it has no number that fits */
     json_t *data;
+    bool is_large; /* set by who parsed it: so is the document, and walking over it takes time */
 };
 
 /* What parsing can come to, besides 0. */

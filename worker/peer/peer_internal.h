@@ -52,6 +52,7 @@ struct peer_listing {
     struct peer *peer;
     enum kind kind;
     struct catalog *catalog;
+    struct peer_page *page; /* that is being added beside the loop, with the catalog; NULL: none */
     struct delay *limit;
     struct call *call;  /* the request under way, or NULL */
     uint32_t id;        /* of the request */

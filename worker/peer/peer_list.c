@@ -6,10 +6,12 @@
 #include "worker/peer/peer_internal.h"
 
 #include "common/duration.h"
+#include "worker/peer/document.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const CATALOG_PROBLEMS[] = {
     [CATALOG_MALFORMED] = "not a list of items with names",
@@ -19,12 +21,24 @@ static const char *const CATALOG_PROBLEMS[] = {
     [CATALOG_NO_MEMORY] = "no memory",
 };
 
+/* A large page, and the catalog that it is added to, which nobody else touches meanwhile. */
+struct peer_page {
+    struct peer_listing *listing; /* NULL: nobody waits for it any more */
+    struct catalog *catalog;
+    json_t *result;
+    char *cursor;
+    int outcome;
+};
+
 /* Frees a listing that the peer no longer has. */
 static void destroy(struct peer_listing *listing)
 {
     call_cancel(&listing->call);
     delay_cancel(&listing->limit);
-    catalog_destroy(listing->catalog);
+    if (listing->page != NULL)
+        listing->page->listing = NULL;
+    else
+        catalog_destroy(listing->catalog);
     free(listing);
 }
 
@@ -147,15 +161,9 @@ int peer_list(struct peer *peer, enum kind kind)
     return 0;
 }
 
-/* Adds a page and goes on to the next one. Runs a handler. */
-static void add_page(struct peer_listing *listing, const json_t *result)
+/* Goes on to the next page. Runs a handler. */
+static void on_page(struct peer_listing *listing, int outcome, const char *cursor)
 {
-    if (listing->peer->era->era == ERA_STATELESS && !mcp_is_complete(result)) {
-        complete(listing, "an incomplete result, which lists must not have");
-        return;
-    }
-    const char *cursor;
-    int outcome = catalog_add_page(listing->catalog, result, &cursor);
     if (outcome == CATALOG_TOO_LARGE)
         limits_hit(listing->peer->env->limits, COUNTER_LIMIT_LIST);
     if (outcome != 0) {
@@ -165,16 +173,81 @@ static void add_page(struct peer_listing *listing, const json_t *result)
         if (failure != 0)
             complete(listing, uv_strerror(failure));
     } else {
-        catalog_finish(listing->catalog);
         complete(listing, NULL);
     }
+}
+
+static int add_to(struct catalog *catalog, const json_t *result, const char **cursor)
+{
+    int outcome = catalog_add_page(catalog, result, cursor);
+    if (outcome == 0 && *cursor == NULL)
+        catalog_finish(catalog);
+    return outcome;
+}
+
+/* In another thread. */
+static void add_beside(void *user)
+{
+    struct peer_page *page = user;
+    const char *cursor = NULL;
+    page->outcome = add_to(page->catalog, page->result, &cursor);
+    if (page->outcome == 0 && cursor != NULL) {
+        page->cursor = strdup(cursor);
+        page->outcome = page->cursor != NULL ? 0 : CATALOG_NO_MEMORY;
+    }
+    json_decref(page->result);
+}
+
+static void on_added(void *user)
+{
+    struct peer_page *page = user;
+    struct peer_listing *listing = page->listing;
+    if (listing != NULL) {
+        listing->page = NULL;
+        on_page(listing, page->outcome, page->cursor);
+    } else {
+        catalog_destroy(page->catalog);
+    }
+    free(page->cursor);
+    free(page);
+}
+
+/* Runs no handler. 0 or a negative errno. */
+static int begin_adding(struct peer_listing *listing, json_t *result)
+{
+    struct peer_page *page = calloc(1, sizeof(*page));
+    if (page == NULL)
+        return -ENOMEM;
+    *page = (struct peer_page){.listing = listing, .catalog = listing->catalog, .result = json_incref(result)};
+    int failure = document_run_beside(listing->peer->env->loop, add_beside, on_added, page);
+    if (failure == 0) {
+        listing->page = page;
+    } else {
+        json_decref(result);
+        free(page);
+    }
+    return failure;
+}
+
+/* Adds a page. Runs a handler. */
+static void add_page(struct peer_listing *listing, const struct call_reply *reply)
+{
+    if (listing->peer->era->era == ERA_STATELESS && !mcp_is_complete(reply->result)) {
+        complete(listing, "an incomplete result, which lists must not have");
+        return;
+    }
+    if (reply->is_large && begin_adding(listing, reply->result) == 0)
+        return;
+    const char *cursor = NULL;
+    int outcome = add_to(listing->catalog, reply->result, &cursor);
+    on_page(listing, outcome, cursor);
 }
 
 /* Runs a handler. */
 static void take_reply(struct peer_listing *listing, const struct call_reply *reply)
 {
     if (reply->verdict == CALL_RESULT) {
-        add_page(listing, reply->result);
+        add_page(listing, reply);
         return;
     }
     if (reply->code == JSONRPC_INVALID_PARAMS && listing->paged && !listing->restarted) {
@@ -222,7 +295,7 @@ bool peer_list_on_reply(struct peer *peer, const struct jsonrpc_message *message
 {
     for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
         struct peer_listing *listing = peer->listings[kind];
-        if (listing == NULL || !jsonrpc_is_id(listing->id, message->id))
+        if (listing == NULL || listing->page != NULL || !jsonrpc_is_id(listing->id, message->id))
             continue;
         call_cancel(&listing->call); /* it may not have been told that its POST was accepted */
         const struct call_reply reply = call_reply_from_message(message);

@@ -10,6 +10,7 @@
  * those of our subscription count. When the process ends, all has ended: starting it again is the owner's to decide.
  *
  * What is no message is passed over, since many programs print something; a flood of it is no server. */
+#include "worker/peer/document.h"
 #include "worker/peer/peer_internal.h"
 
 #include "common/clock.h"
@@ -232,10 +233,11 @@ static void on_message(struct peer *peer, const struct jsonrpc_message *message)
         peer_on_message(peer, message);
 }
 
-static void deliver(struct peer_stdio *stdio, json_t *document)
+static void deliver(struct peer_stdio *stdio, json_t *document, bool is_large)
 {
     for (size_t i = 0; i < jsonrpc_count(document) && stdio->peer != NULL; i++) {
         struct jsonrpc_message message = jsonrpc_get(document, i);
+        message.is_large = is_large;
         if (message.type != JSONRPC_INVALID)
             on_message(stdio->peer, &message);
     }
@@ -285,7 +287,7 @@ static void on_line(void *user, const char *line, size_t size)
     stdio->busy = true;
     peer_on_heard(stdio->peer);
     if (stdio->peer != NULL && parse(stdio, line, size, &document) && has_message(document))
-        deliver(stdio, document);
+        deliver(stdio, document, size >= DOCUMENT_LARGE);
     else if (stdio->peer != NULL)
         on_junk(stdio);
     json_decref(document);

@@ -11,8 +11,10 @@
 
 #include "common/buf.h"
 #include "common/slab.h"
+#include "worker/http/delay.h"
 #include "worker/http/sse.h"
 #include "worker/oauth/bearer.h"
+#include "worker/peer/document.h"
 #include "worker/peer/mask.h"
 #include "worker/peer/mcp.h"
 
@@ -20,15 +22,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SLICE = 64 * 1024 }; /* of a backlog, a turn */
+
+/* A large document is being parsed beside the loop; then what came meanwhile is read, a slice a turn. */
+struct pending {
+    struct document *document; /* NULL: none any more */
+    struct delay *turn;        /* the next slice's */
+    struct buf backlog;
+    size_t at; /* what is read of it */
+    bool has_ended;
+    struct http_end end;
+};
+
 struct transfer {
     struct http_exchange *exchange; /* or, with a token: */
     struct bearer *bearer;
     const struct transfer_handlers *handlers;
     void *user;
+    uv_loop_t *loop;
     struct limits *limits;
     const struct server_def *def;
     struct oauth_account *account;
-    char *session_id; /* of an exchange that is no stream; or NULL */
+    char *session_id;        /* of an exchange that is no stream; or NULL */
+    struct pending *pending; /* NULL: nothing is */
     struct buf *body;
     struct sse sse;
     uint32_t retry_after_ms; /* at most a day */
@@ -45,9 +61,22 @@ static void break_off(struct transfer *transfer)
     bearer_cancel(&transfer->bearer);
 }
 
+static void drop_pending(struct transfer *transfer)
+{
+    struct pending *pending = transfer->pending;
+    if (pending == NULL)
+        return;
+    transfer->pending = NULL;
+    document_cancel(&pending->document);
+    delay_cancel(&pending->turn);
+    buf_fini(&pending->backlog);
+    free(pending);
+}
+
 static void destroy(struct transfer *transfer)
 {
     break_off(transfer);
+    drop_pending(transfer);
     sse_fini(&transfer->sse);
     if (transfer->body != NULL)
         buf_fini(transfer->body);
@@ -103,63 +132,175 @@ static bool is_success(const struct transfer *transfer)
 
 /* --- messages --- */
 
-/* Hands the messages of a document out, and frees it. */
-static void deliver(struct transfer *transfer, json_t *document)
+/* Hands the messages of a document out. */
+static void deliver(struct transfer *transfer, json_t *document, bool is_large)
 {
     size_t count = transfer->handlers->on_message != NULL ? jsonrpc_count(document) : 0;
     for (size_t i = 0; i < count && !transfer->cancelled; i++) {
         struct jsonrpc_message message = jsonrpc_get(document, i);
+        message.is_large = is_large;
         if (message.type != JSONRPC_INVALID)
             transfer->handlers->on_message(transfer->user, &message);
     }
-    json_decref(document);
 }
 
-/* 0 or an enum jsonrpc_outcome. */
-static int parse(struct transfer *transfer, const void *bytes, size_t size, json_t **document)
+/* Takes what parsing came to. NULL, or what is wrong with it. */
+static const char *take(struct transfer *transfer, int outcome, json_t *document, bool is_large)
 {
-    int outcome = jsonrpc_parse(bytes, size, transfer->limits->depth, document);
+    if (outcome == 0)
+        deliver(transfer, document, is_large);
     if (outcome == JSONRPC_TOO_DEEP)
         limits_hit(transfer->limits, COUNTER_LIMIT_DEPTH);
-    if (outcome == 0) {
-        const struct mask mask = {.def = transfer->def,
-                                  .token = transfer->account != NULL ? oauth_account_token(transfer->account) : NULL,
-                                  .session_id = transfer->session_id};
-        mask_document(&mask, bytes, size, *document);
+    if (outcome == 0 || !is_success(transfer))
+        return NULL;
+    return outcome == JSONRPC_TOO_DEEP ? "the answer is nested deeper than --max-depth"
+                                       : "the answer is no JSON, or is cut off";
+}
+
+static struct mask mask_of(const struct transfer *transfer)
+{
+    return (struct mask){.def = transfer->def,
+                         .token = transfer->account != NULL ? oauth_account_token(transfer->account) : NULL,
+                         .session_id = transfer->session_id};
+}
+
+static const char *parse(struct transfer *transfer, const void *bytes, size_t size)
+{
+    json_t *document = NULL;
+    const struct mask mask = mask_of(transfer);
+    int outcome = jsonrpc_parse(bytes, size, transfer->limits->depth, &document);
+    if (outcome == 0)
+        mask_document(&mask, bytes, size, document);
+    const char *problem = take(transfer, outcome, document, false);
+    json_decref(document);
+    return problem;
+}
+
+static void on_parsed(void *user, int outcome, json_t *document);
+
+/* Begins to parse a large document. False: it is small, or there is no memory for that. */
+static bool put_aside(struct transfer *transfer, const void *bytes, size_t size)
+{
+    struct pending *pending = transfer->pending;
+    if (size < DOCUMENT_LARGE)
+        return false;
+    if (pending == NULL) {
+        pending = calloc(1, sizeof(*pending));
+        if (pending == NULL)
+            return false;
+        buf_init(&pending->backlog, transfer->limits->event);
+        transfer->pending = pending;
     }
-    return outcome;
+    if (document_parse(transfer->loop, bytes, size, transfer->limits->depth, on_parsed, transfer, &pending->document) ==
+        0)
+        return true;
+    if (pending->backlog.size == 0)
+        drop_pending(transfer);
+    return false;
 }
 
 static bool on_event(void *user, const char *type, const char *data, size_t size)
 {
     struct transfer *transfer = user;
-    json_t *document;
-    if (strcmp(type, "message") == 0) {
-        if (parse(transfer, data, size, &document) == 0)
-            deliver(transfer, document);
-    } else if (transfer->handlers->on_event != NULL) {
-        transfer->handlers->on_event(transfer->user, type, data);
+    if (strcmp(type, "message") != 0) {
+        if (transfer->handlers->on_event != NULL)
+            transfer->handlers->on_event(transfer->user, type, data);
+    } else if (put_aside(transfer, data, size)) {
+        return false;
+    } else {
+        (void)parse(transfer, data, size);
     }
     return !transfer->cancelled;
 }
 
 static const struct sse_handlers SSE_HANDLERS = {.on_event = on_event};
 
+/* Reads of a stream up to the end, or to a large event; *fed is how much that was. NULL, or what is wrong. */
+static const char *read_stream(struct transfer *transfer, const uint8_t *bytes, size_t size, size_t *fed)
+{
+    int outcome = sse_feed(&transfer->sse, bytes, size, &SSE_HANDLERS, transfer);
+    *fed = outcome == SSE_STOPPED && !transfer->cancelled ? sse_fed(&transfer->sse) : size;
+    if (outcome == SSE_TOO_LARGE) {
+        limits_hit(transfer->limits, COUNTER_LIMIT_EVENT);
+        return "an event is larger than --max-event";
+    }
+    return outcome == SSE_NO_MEMORY ? "no memory" : NULL;
+}
+
+static const char *feed(struct transfer *transfer, const uint8_t *bytes, size_t size)
+{
+    size_t fed = 0;
+    const char *problem = transfer->pending == NULL ? read_stream(transfer, bytes, size, &fed) : NULL;
+    if (problem != NULL || fed == size)
+        return problem;
+    int outcome = buf_append(&transfer->pending->backlog, bytes + fed, size - fed);
+    if (outcome == BUF_FULL)
+        limits_hit(transfer->limits, COUNTER_LIMIT_EVENT);
+    return outcome == 0          ? NULL
+           : outcome == BUF_FULL ? "more than --max-event came while an event was read"
+                                 : "no memory";
+}
+
+/* --- what waits for a large document --- */
+
+static void on_turn(void *user);
+
+/* Everything is read: the exchange goes on as if nothing had been, or ends. */
+static void resume(struct transfer *transfer, const char *problem)
+{
+    bool has_ended = transfer->pending->has_ended;
+    struct http_end end = transfer->pending->end;
+    drop_pending(transfer);
+    if (has_ended || problem != NULL)
+        finish(transfer, has_ended ? &end : NULL, problem);
+}
+
+/* The next slice of the backlog. */
+static void go_on(struct transfer *transfer, const char *problem)
+{
+    struct pending *pending = transfer->pending;
+    size_t size = pending->backlog.size - pending->at, fed = 0;
+    transfer->busy = true;
+    if (size > SLICE)
+        size = SLICE;
+    if (problem == NULL && !transfer->cancelled && size > 0)
+        problem = read_stream(transfer, pending->backlog.bytes + pending->at, size, &fed);
+    transfer->busy = false;
+    pending->at += fed;
+    if (transfer->cancelled)
+        destroy(transfer);
+    else if (pending->document != NULL && problem == NULL)
+        return;
+    else if (problem != NULL || pending->at == pending->backlog.size)
+        resume(transfer, problem);
+    else if (delay_start(transfer->loop, 0, on_turn, transfer, &pending->turn) != 0)
+        resume(transfer, "no memory");
+}
+
+static void on_turn(void *user)
+{
+    struct transfer *transfer = user;
+    transfer->pending->turn = NULL;
+    go_on(transfer, NULL);
+}
+
+static void on_parsed(void *user, int outcome, json_t *document)
+{
+    struct transfer *transfer = user;
+    transfer->pending->document = NULL;
+    transfer->busy = true;
+    const char *problem = take(transfer, outcome, document, true);
+    document_free(transfer->loop, document);
+    go_on(transfer, transfer->is_event_stream ? NULL : problem);
+}
+
 /* The whole body is in. NULL, or what is wrong with it. */
 static const char *read_body(struct transfer *transfer)
 {
-    json_t *document;
-    if (transfer->body == NULL || !transfer->is_json)
+    const struct buf *body = transfer->body;
+    if (body == NULL || !transfer->is_json || put_aside(transfer, body->bytes, body->size))
         return NULL;
-    int outcome = parse(transfer, transfer->body->bytes, transfer->body->size, &document);
-    if (outcome != 0 && !is_success(transfer))
-        return NULL;
-    if (outcome == JSONRPC_TOO_DEEP)
-        return "the answer is nested deeper than --max-depth";
-    if (outcome != 0)
-        return "the answer is no JSON, or is cut off";
-    deliver(transfer, document);
-    return NULL;
+    return parse(transfer, body->bytes, body->size);
 }
 
 /* --- the exchange --- */
@@ -199,19 +340,6 @@ static const char *collect(struct transfer *transfer, const uint8_t *bytes, size
     return outcome == 0 ? NULL : outcome == BUF_FULL ? "the answer is larger than --max-body" : "no memory";
 }
 
-static const char *feed(struct transfer *transfer, const uint8_t *bytes, size_t size)
-{
-    switch (sse_feed(&transfer->sse, bytes, size, &SSE_HANDLERS, transfer)) {
-    case SSE_TOO_LARGE:
-        limits_hit(transfer->limits, COUNTER_LIMIT_EVENT);
-        return "an event is larger than --max-event";
-    case SSE_NO_MEMORY:
-        return "no memory";
-    default: /* all is well, or it was cancelled */
-        return NULL;
-    }
-}
-
 static void on_body(void *user, const uint8_t *bytes, size_t size)
 {
     struct transfer *transfer = user;
@@ -237,12 +365,16 @@ static void on_end(void *user, const struct http_end *end)
     if (end->reason == HTTP_TOO_LARGE)
         limits_hit(transfer->limits, COUNTER_LIMIT_HEADER);
     transfer->busy = true;
-    const char *problem = end->reason == HTTP_DONE ? read_body(transfer) : NULL;
+    const char *problem = end->reason == HTTP_DONE && transfer->pending == NULL ? read_body(transfer) : NULL;
     transfer->busy = false;
-    if (transfer->cancelled)
+    if (transfer->cancelled) {
         destroy(transfer);
-    else
+    } else if (transfer->pending != NULL) {
+        transfer->pending->has_ended = true;
+        transfer->pending->end = *end;
+    } else {
         finish(transfer, end, problem);
+    }
 }
 
 static void on_denied(void *user, const struct oauth_failure *failure)
@@ -314,6 +446,7 @@ int transfer_start(const struct transfer_target *target, const struct transfer_r
     transfer->handlers = handlers;
     transfer->user = user;
     transfer->is_empty = true;
+    transfer->loop = target->loop;
     transfer->limits = target->limits;
     transfer->def = target->def;
     transfer->account = target->account;

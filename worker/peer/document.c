@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* A document of 16 MiB takes jansson some hundred milliseconds to make, and nearly as long to free: a hostile server would have
+ * the loop, and all other servers of this worker, wait for it. libuv's pool has four threads; who sends more large documents than
+ * that waits for its own kind. jansson counts references atomically, so a document may be read in one thread while another
+ * one lets go of it; nobody writes to one. */
+#include "worker/peer/document.h"
+
+#include "worker/peer/jsonrpc.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct task {
+    uv_work_t request;
+    void (*work)(void *user);
+    void (*done)(void *user);
+    void *user;
+};
+
+static void on_work(uv_work_t *request)
+{
+    struct task *task = request->data;
+    task->work(task->user);
+}
+
+static void on_worked(uv_work_t *request, int status)
+{
+    struct task *task = request->data;
+    (void)status; /* nothing is cancelled */
+    task->done(task->user);
+    free(task);
+}
+
+int document_run_beside(uv_loop_t *loop, void (*work)(void *user), void (*done)(void *user), void *user)
+{
+    struct task *task = malloc(sizeof(*task));
+    if (task == NULL)
+        return -ENOMEM;
+    *task = (struct task){.work = work, .done = done, .user = user};
+    task->request.data = task;
+    int result = uv_queue_work(loop, &task->request, on_work, on_worked);
+    if (result != 0)
+        free(task);
+    return result;
+}
+
+struct document {
+    uv_loop_t *loop;
+    void (*on_parsed)(void *user, int outcome, json_t *root); /* NULL: nobody waits any more */
+    void *user;
+    json_t *root;
+    int outcome;
+    unsigned depth_max;
+    size_t size;
+    char text[];
+};
+
+static void parse(void *user)
+{
+    struct document *document = user;
+    document->outcome = jsonrpc_parse(document->text, document->size, document->depth_max, &document->root);
+}
+
+static void on_done(void *user)
+{
+    struct document *document = user;
+    if (document->on_parsed != NULL)
+        document->on_parsed(document->user, document->outcome, document->root);
+    else
+        document_free(document->loop, document->root);
+    free(document);
+}
+
+int document_parse(uv_loop_t *loop, const void *bytes, size_t size, unsigned depth_max,
+                   void (*on_parsed)(void *user, int outcome, json_t *root), void *user, struct document **out)
+{
+    struct document *document = malloc(sizeof(*document) + size);
+    if (document == NULL)
+        return -ENOMEM;
+    *document =
+        (struct document){.loop = loop, .on_parsed = on_parsed, .user = user, .depth_max = depth_max, .size = size};
+    memcpy(document->text, bytes, size);
+    int result = document_run_beside(loop, parse, on_done, document);
+    if (result != 0)
+        free(document);
+    else
+        *out = document;
+    return result;
+}
+
+void document_cancel(struct document **document)
+{
+    if (*document != NULL)
+        (*document)->on_parsed = NULL;
+    *document = NULL;
+}
+
+static void release(void *user)
+{
+    json_decref(user);
+}
+
+static void on_released(void *user)
+{
+    (void)user;
+}
+
+void document_free(uv_loop_t *loop, json_t *root)
+{
+    if (root != NULL && document_run_beside(loop, release, on_released, root) != 0)
+        json_decref(root);
+}
