@@ -83,7 +83,8 @@ test('hostile servers', { concurrency: cases.length + 1 }, async (t) => {
   for (const each of cases) {
     each.server = await (each.socket ? startHostileSocket(t, each.socket) : startHostileServer(t, each));
     each.begun = performance.now();
-    servers[each.id] = { url: `${each.server.url}?key=${secret}`, headers: { 'X-Api-Key': secret }, ...each.definition };
+    const url = each.server.url.replace(/^http/, each.scheme ?? 'http');
+    servers[each.id] = { url: `${url}?key=${secret}`, headers: { 'X-Api-Key': secret }, ...each.definition };
   }
   const broker = await startBroker(t, {
     servers,

@@ -209,6 +209,38 @@ static void test_handler_may_destroy_the_parser(void **state)
     buf_fini(&heard.events);
 }
 
+struct stepper {
+    struct sse sse;
+    unsigned events;
+};
+
+static bool on_step(void *user, const char *type, const char *data, size_t size)
+{
+    struct stepper *stepper = user;
+    (void)type;
+    assert_int_equal(size, 1);
+    assert_int_equal(data[0], (int)('a' + stepper->events++));
+    return false;
+}
+
+static void test_who_stops_can_go_on_with_the_rest(void **state)
+{
+    (void)state;
+    static const struct sse_handlers handlers = {.on_event = on_step};
+    static const char STREAM[] = "data: a\n\n: x\ndata: b\r\n\r\ndata: c\r\rdata: d\n\nda";
+    struct stepper stepper = {.events = 0};
+    sse_init(&stepper.sse, EVENT_MAX);
+    size_t at = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(sse_feed(&stepper.sse, (const uint8_t *)STREAM + at, strlen(STREAM) - at, &handlers, &stepper),
+                         SSE_STOPPED);
+        at += sse_fed(&stepper.sse);
+    }
+    assert_int_equal(stepper.events, 4);
+    assert_string_equal(STREAM + at, "da");
+    sse_fini(&stepper.sse);
+}
+
 static void test_long_id_is_ignored(void **state)
 {
     (void)state;
@@ -234,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_samples_at_every_split),
         cmocka_unit_test(test_no_memory_is_held_between_events),
         cmocka_unit_test(test_handler_may_destroy_the_parser),
+        cmocka_unit_test(test_who_stops_can_go_on_with_the_rest),
         cmocka_unit_test(test_long_id_is_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum { UNPACKED_FREE = 1024 * 1024, UNPACKED_RATIO = 200 };
+
 static void on_deadline_closed(uv_handle_t *handle)
 {
     free(handle);
@@ -248,11 +250,31 @@ size_t http_exchange_on_header(char *bytes, size_t size, size_t count, void *use
     return give_head(exchange) ? count : CURL_WRITEFUNC_ERROR;
 }
 
+/* A few KB that unpack to all that memory allows would hold the loop up for as long as libcurl is at it. Text of lists is
+ * rarely packed to less than a fiftieth. */
+static bool is_bomb(struct http_exchange *exchange, size_t more)
+{
+    curl_off_t packed = 0;
+    if (exchange->total_timeout_ms == 0)
+        return false; /* a stream, which is not packed */
+    exchange->unpacked += (uint32_t)more;
+    if (exchange->unpacked < UNPACKED_FREE)
+        return false;
+    curl_easy_getinfo(exchange->easy, CURLINFO_SIZE_DOWNLOAD_T, &packed);
+    return exchange->unpacked / UNPACKED_RATIO > packed;
+}
+
 size_t http_exchange_on_body(char *bytes, size_t size, size_t count, void *user)
 {
     struct http_exchange *exchange = user;
     (void)size; /* always 1 */
-    if (exchange->gone || !http_exchange_give_raw(exchange, (const uint8_t *)bytes, count))
+    if (exchange->gone)
         return CURL_WRITEFUNC_ERROR;
-    return count;
+    if (is_bomb(exchange, count)) {
+        struct http_end end;
+        http_failure_bomb(exchange, UNPACKED_RATIO, &end);
+        finish(exchange, &end);
+    }
+    return !exchange->gone && http_exchange_give_raw(exchange, (const uint8_t *)bytes, count) ? count
+                                                                                              : CURL_WRITEFUNC_ERROR;
 }

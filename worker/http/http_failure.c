@@ -211,6 +211,13 @@ void http_failure_timed_out(const struct http_exchange *exchange, struct http_en
         say(end, HTTP_TIMED_OUT, "no answer from %s within %s", origin, duration_words(head_ms, time));
 }
 
+void http_failure_bomb(const struct http_exchange *exchange, unsigned ratio, struct http_end *end)
+{
+    char origin[ORIGIN_SIZE];
+    say(end, HTTP_TOO_LARGE, "the answer from %s unpacks to more than %u times its size", origin_of(exchange, origin),
+        ratio);
+}
+
 void http_failure_malformed(const struct http_exchange *exchange, struct http_end *end)
 {
     char origin[ORIGIN_SIZE];

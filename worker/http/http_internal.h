@@ -72,6 +72,7 @@ struct http_exchange {
     uint64_t total_timeout_ms;
     curl_socket_t socket; /* that libcurl has watched; CURL_SOCKET_BAD: none */
     int os_error;         /* in the park, at its end */
+    uint32_t unpacked;    /* bytes of a body so far, unpacked; not of a stream */
     uint32_t head_size;   /* bytes of heads and trailers, at most: */
     uint32_t head_max;
     bool is_pending; /* on the engine's list */
@@ -111,6 +112,7 @@ void http_failure_describe(const struct http_exchange *exchange, CURLcode code, 
 void http_failure_timed_out(const struct http_exchange *exchange, struct http_end *end);
 /* What that code says of TLS. */
 enum http_tls http_failure_tls(CURLcode code);
+void http_failure_bomb(const struct http_exchange *exchange, unsigned ratio, struct http_end *end);
 void http_failure_malformed(const struct http_exchange *exchange, struct http_end *end);
 
 /* Gives back what only libcurl needs; it is not in the multi handle. */

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct task {
     uv_work_t request;
@@ -53,13 +52,14 @@ struct document {
     int outcome;
     unsigned depth_max;
     size_t size;
-    char text[];
+    void *bytes;
 };
 
 static void parse(void *user)
 {
     struct document *document = user;
-    document->outcome = jsonrpc_parse(document->text, document->size, document->depth_max, &document->root);
+    document->outcome = jsonrpc_parse(document->bytes, document->size, document->depth_max, &document->root);
+    free(document->bytes);
 }
 
 static void on_done(void *user)
@@ -72,15 +72,14 @@ static void on_done(void *user)
     free(document);
 }
 
-int document_parse(uv_loop_t *loop, const void *bytes, size_t size, unsigned depth_max,
+int document_parse(uv_loop_t *loop, void *bytes, size_t size, unsigned depth_max,
                    void (*on_parsed)(void *user, int outcome, json_t *root), void *user, struct document **out)
 {
-    struct document *document = malloc(sizeof(*document) + size);
+    struct document *document = malloc(sizeof(*document));
     if (document == NULL)
         return -ENOMEM;
-    *document =
-        (struct document){.loop = loop, .on_parsed = on_parsed, .user = user, .depth_max = depth_max, .size = size};
-    memcpy(document->text, bytes, size);
+    *document = (struct document){
+        .loop = loop, .on_parsed = on_parsed, .user = user, .depth_max = depth_max, .size = size, .bytes = bytes};
     int result = document_run_beside(loop, parse, on_done, document);
     if (result != 0)
         free(document);

@@ -20,9 +20,10 @@ struct document;
  * errno; then neither runs. */
 MUST_CHECK int document_run_beside(uv_loop_t *loop, void (*work)(void *user), void (*done)(void *user), void *user);
 
-/* Parses a copy of `bytes` as jsonrpc_parse does. on_parsed runs once, from the loop, with its outcome and, when that is 0,
- * the document, a new reference that document_free should release. 0 or a negative errno; then it does not run. */
-MUST_CHECK int document_parse(uv_loop_t *loop, const void *bytes, size_t size, unsigned depth_max,
+/* Parses as jsonrpc_parse does. on_parsed runs once, from the loop, with its outcome and, when that is 0, the document, a new
+ * reference that document_free should release. 0: `bytes`, which malloc has given, are taken over; or a negative errno: they
+ * are not, and on_parsed does not run. */
+MUST_CHECK int document_parse(uv_loop_t *loop, void *bytes, size_t size, unsigned depth_max,
                               void (*on_parsed)(void *user, int outcome, json_t *root), void *user,
                               struct document **out);
 

@@ -178,12 +178,10 @@ static const char *parse(struct transfer *transfer, const void *bytes, size_t si
 
 static void on_parsed(void *user, int outcome, json_t *document);
 
-/* Begins to parse a large document. False: it is small, or there is no memory for that. */
-static bool put_aside(struct transfer *transfer, const void *bytes, size_t size)
+/* Begins to parse a large document, whose bytes it takes over. False, without memory for that: it does not. */
+static bool put_aside(struct transfer *transfer, void *bytes, size_t size)
 {
     struct pending *pending = transfer->pending;
-    if (size < DOCUMENT_LARGE)
-        return false;
     if (pending == NULL) {
         pending = calloc(1, sizeof(*pending));
         if (pending == NULL)
@@ -199,13 +197,34 @@ static bool put_aside(struct transfer *transfer, const void *bytes, size_t size)
     return false;
 }
 
+static bool put_event_aside(struct transfer *transfer, const char *data, size_t size)
+{
+    void *copy = size < DOCUMENT_LARGE ? NULL : malloc(size);
+    if (copy == NULL)
+        return false;
+    memcpy(copy, data, size);
+    bool is_aside = put_aside(transfer, copy, size);
+    if (!is_aside)
+        free(copy);
+    return is_aside;
+}
+
+static bool put_body_aside(struct transfer *transfer)
+{
+    struct buf *body = transfer->body;
+    if (body->size < DOCUMENT_LARGE || !is_success(transfer) || !put_aside(transfer, body->bytes, body->size))
+        return false;
+    (void)buf_take(body);
+    return true;
+}
+
 static bool on_event(void *user, const char *type, const char *data, size_t size)
 {
     struct transfer *transfer = user;
     if (strcmp(type, "message") != 0) {
         if (transfer->handlers->on_event != NULL)
             transfer->handlers->on_event(transfer->user, type, data);
-    } else if (put_aside(transfer, data, size)) {
+    } else if (put_event_aside(transfer, data, size)) {
         return false;
     } else {
         (void)parse(transfer, data, size);
@@ -298,7 +317,7 @@ static void on_parsed(void *user, int outcome, json_t *document)
 static const char *read_body(struct transfer *transfer)
 {
     const struct buf *body = transfer->body;
-    if (body == NULL || !transfer->is_json || put_aside(transfer, body->bytes, body->size))
+    if (body == NULL || !transfer->is_json || put_body_aside(transfer))
         return NULL;
     return parse(transfer, body->bytes, body->size);
 }
@@ -363,7 +382,7 @@ static void on_end(void *user, const struct http_end *end)
     transfer->exchange = NULL;
     transfer->bearer = NULL;
     if (end->reason == HTTP_TOO_LARGE)
-        limits_hit(transfer->limits, COUNTER_LIMIT_HEADER);
+        limits_hit(transfer->limits, transfer->status == 0 ? COUNTER_LIMIT_HEADER : COUNTER_LIMIT_BODY);
     transfer->busy = true;
     const char *problem = end->reason == HTTP_DONE && transfer->pending == NULL ? read_body(transfer) : NULL;
     transfer->busy = false;

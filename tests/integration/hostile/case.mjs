@@ -2,6 +2,7 @@
 //
 //   era, on, tools, definition   its server (lib/hostile.mjs), and more keys of its definition in the servers file;
 //                                `socket` instead of `era` and `on` for a server that is not even HTTP
+//   scheme                       https, for a socket that is asked for TLS
 //   state, error                 what the broker must show: listening when left out, and any error
 //   asked                        how often each step is asked for: a number, or [least, most]
 //   after(it)                    what else must be true then; `it` has server, row() as the broker shows it,

@@ -175,6 +175,27 @@ export default {
     definition: short, socket: (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Type: appli'),
     state: 'failed', error: timedOut, asked: { connection: tries },
   },
+  'half a head, then half closed': {
+    socket: (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Type: appli'),
+    state: 'failed', error: /without an answer|no complete head|connection cut/, asked: { connection: tries },
+  },
+  'a byte at a time, for ever': {
+    definition: short,
+    socket: (socket) => {
+      const bytes = 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{';
+      let at = 0;
+      const drip = setInterval(() => (socket.destroyed ? clearInterval(drip) : socket.write(bytes[at++] ?? ' ')), 50);
+    },
+    state: 'failed', error: timedOut, asked: { connection: tries },
+  },
+  'TLS that is never begun': {
+    definition: short, scheme: 'https', socket: () => {},
+    state: 'failed', error: timedOut, asked: { connection: tries },
+  },
+  'TLS that stops in the middle': {
+    definition: short, scheme: 'https', socket: (socket) => socket.once('data', () => socket.write(Buffer.from([22, 3, 3, 0, 90, 2]))),
+    state: 'failed', error: timedOut, asked: { connection: tries },
+  },
   'a connection that is closed at once': {
     socket: (socket) => socket.end(),
     state: 'failed', error: /without an answer|reset by|connection cut/, asked: { connection: tries },
