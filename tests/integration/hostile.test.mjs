@@ -10,6 +10,7 @@ import { elsewhere, tries } from './hostile/case.mjs';
 import eras from './hostile/eras.mjs';
 import http from './hostile/http.mjs';
 import lists from './hostile/lists.mjs';
+import masses from './hostile/masses.mjs';
 import sse from './hostile/sse.mjs';
 import stateless from './hostile/stateless.mjs';
 import streams from './hostile/streams.mjs';
@@ -18,9 +19,8 @@ import { startHostileServer, startHostileSocket } from './lib/hostile.mjs';
 import { until } from './lib/wait.mjs';
 
 const secret = 'planted-secret-5f1d';
-const groups = { stateless, eras, http, streams, lists, sse };
 const caseOf = (group) => ([what, each], i) => ({ id: `${group}-${i}`, name: `${group}: ${what}`, ...each });
-const cases = Object.entries(groups)
+const casesOf = (of) => Object.entries(of)
   .flatMap(([group, of]) => Object.entries(of).map(caseOf(group)))
   .filter(({ name }) => name.includes(process.env.MCP_BROKER_CASE ?? ''));
 
@@ -76,7 +76,8 @@ function checkCounts({ server, begun, asked = {} }) {
   }
 }
 
-test('hostile servers', { concurrency: cases.length + 1 }, async (t) => {
+/** All of them at once, against one broker. */
+async function play(t, cases) {
   const other = await startHostileServer(t);
   elsewhere.url = other.url;
   const servers = {};
@@ -113,7 +114,12 @@ test('hostile servers', { concurrency: cases.length + 1 }, async (t) => {
     const told = JSON.stringify(await broker.states()) + broker.main.stderr;
     assert.ok(!told.includes(secret));
   });
-});
+}
+
+const all = casesOf({ stateless, eras, http, streams, lists, sse });
+const heavy = casesOf({ masses });
+test('hostile servers', { concurrency: all.length + 1 }, (t) => play(t, all));
+test('servers that send megabytes', { concurrency: heavy.length + 1 }, (t) => play(t, heavy));
 
 test('a stream that is deaf is found by --verify, and replaced', async (t) => {
   const server = await startHostileServer(t);

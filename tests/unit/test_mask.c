@@ -34,6 +34,15 @@ static void check(const char *said, const char *shown)
     mask_document(&mask, said, strlen(said), document);
     assert_true(json_equal(document, wanted));
     json_decref(document);
+    struct buf secrets; /* the same with a copy */
+    buf_init(&secrets, 4096);
+    assert_int_equal(mask_copy(&mask, &secrets), 0);
+    document = json_loads(said, 0, NULL);
+    assert_non_null(document);
+    mask_document(&(struct mask){.copied = &secrets}, said, strlen(said), document);
+    assert_true(json_equal(document, wanted));
+    json_decref(document);
+    buf_fini(&secrets);
     json_decref(wanted);
 }
 

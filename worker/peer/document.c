@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum { SECRETS_MAX = 1024 * 1024 }; /* more than a definition may have */
+
 struct task {
     uv_work_t request;
     void (*work)(void *user);
@@ -53,13 +55,17 @@ struct document {
     unsigned depth_max;
     size_t size;
     void *bytes;
+    struct buf secrets;
 };
 
 static void parse(void *user)
 {
     struct document *document = user;
     document->outcome = jsonrpc_parse(document->bytes, document->size, document->depth_max, &document->root);
+    if (document->outcome == 0)
+        mask_document(&(struct mask){.copied = &document->secrets}, document->bytes, document->size, document->root);
     free(document->bytes);
+    buf_fini(&document->secrets);
 }
 
 static void on_done(void *user)
@@ -72,7 +78,7 @@ static void on_done(void *user)
     free(document);
 }
 
-int document_parse(uv_loop_t *loop, void *bytes, size_t size, unsigned depth_max,
+int document_parse(uv_loop_t *loop, void *bytes, size_t size, unsigned depth_max, const struct mask *mask,
                    void (*on_parsed)(void *user, int outcome, json_t *root), void *user, struct document **out)
 {
     struct document *document = malloc(sizeof(*document));
@@ -80,11 +86,16 @@ int document_parse(uv_loop_t *loop, void *bytes, size_t size, unsigned depth_max
         return -ENOMEM;
     *document = (struct document){
         .loop = loop, .on_parsed = on_parsed, .user = user, .depth_max = depth_max, .size = size, .bytes = bytes};
-    int result = document_run_beside(loop, parse, on_done, document);
-    if (result != 0)
-        free(document);
-    else
+    buf_init(&document->secrets, SECRETS_MAX);
+    int result = mask != NULL ? mask_copy(mask, &document->secrets) : 0;
+    if (result == 0)
+        result = document_run_beside(loop, parse, on_done, document);
+    if (result == 0) {
         *out = document;
+        return 0;
+    }
+    buf_fini(&document->secrets);
+    free(document);
     return result;
 }
 

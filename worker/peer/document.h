@@ -5,6 +5,7 @@
 #define WORKER_DOCUMENT_H
 
 #include "common/compiler.h"
+#include "worker/peer/mask.h"
 
 #include <jansson.h>
 #include <stddef.h>
@@ -20,10 +21,10 @@ struct document;
  * errno; then neither runs. */
 MUST_CHECK int document_run_beside(uv_loop_t *loop, void (*work)(void *user), void (*done)(void *user), void *user);
 
-/* Parses as jsonrpc_parse does. on_parsed runs once, from the loop, with its outcome and, when that is 0, the document, a new
+/* Parses as jsonrpc_parse does, and covers what `mask` names, which is copied; NULL: nothing. on_parsed runs once, from the loop, with its outcome and, when that is 0, the document, a new
  * reference that document_free should release. 0: `bytes`, which malloc has given, are taken over; or a negative errno: they
  * are not, and on_parsed does not run. */
-MUST_CHECK int document_parse(uv_loop_t *loop, void *bytes, size_t size, unsigned depth_max,
+MUST_CHECK int document_parse(uv_loop_t *loop, void *bytes, size_t size, unsigned depth_max, const struct mask *mask,
                               void (*on_parsed)(void *user, int outcome, json_t *root), void *user,
                               struct document **out);
 

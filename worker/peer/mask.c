@@ -4,6 +4,7 @@
  * against their being passed on by accident. */
 #include "worker/peer/mask.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ struct visit {
     const void *bytes;
     char *text;
     size_t size;
+    struct buf *out;
 };
 
 static bool visit_part(struct visit *visit, const char *secret, size_t size)
@@ -81,8 +83,20 @@ static bool visit_auth(struct visit *visit, const json_t *auth)
     return false;
 }
 
+/* Each with the NUL that its text ended with. */
+static bool visit_copied(struct visit *visit, const struct buf *copied)
+{
+    const char *at = (const char *)copied->bytes;
+    for (const char *end = at + copied->size; at < end; at += strlen(at) + 1)
+        if (visit_part(visit, at, strlen(at)))
+            return true;
+    return false;
+}
+
 static bool visit_all(struct visit *visit, const struct mask *mask)
 {
+    if (mask->copied != NULL)
+        return visit_copied(visit, mask->copied);
     const struct server_def *def = mask->def;
     return visit_pairs(visit, def->headers, def->header_count) || visit_pairs(visit, def->env, def->env_count) ||
            visit_url(visit, def->url) || visit_url(visit, def->proxy) || visit_auth(visit, def->auth) ||
@@ -103,6 +117,18 @@ static bool cover(struct visit *visit, const char *secret, size_t size)
         at += size;
     }
     return false;
+}
+
+/* True, when there is no memory. */
+static bool collect(struct visit *visit, const char *secret, size_t size)
+{
+    return buf_append(visit->out, secret, size) != 0 || buf_append(visit->out, "", 1) != 0;
+}
+
+int mask_copy(const struct mask *mask, struct buf *out)
+{
+    struct visit collecting = {.see = collect, .out = out};
+    return visit_all(&collecting, mask) ? -ENOMEM : 0;
 }
 
 static void cover_text(const struct mask *mask, json_t *value)

@@ -4,6 +4,8 @@
 #ifndef WORKER_MASK_H
 #define WORKER_MASK_H
 
+#include "common/buf.h"
+#include "common/compiler.h"
 #include "common/server_def.h"
 
 #include <jansson.h>
@@ -15,9 +17,13 @@ enum { MASK_SECRET_MIN = 6 }; /* bytes: shorter values are words, and no secrets
  * Borrowed. */
 struct mask {
     const struct server_def *def;
-    const char *token;      /* bearer token of now, or NULL */
-    const char *session_id; /* or NULL */
+    const char *token;        /* bearer token of now, or NULL */
+    const char *session_id;   /* or NULL */
+    const struct buf *copied; /* instead of all of these: what mask_copy has made of them */
 };
+
+/* Appends the credentials to `out`, for a mask that outlives those of `mask`. 0 or -ENOMEM. */
+MUST_CHECK int mask_copy(const struct mask *mask, struct buf *out);
 
 /* Covers with asterisks what of them stands in the texts of `document`, which was parsed from `size` bytes. Cursors,
  * which are for the server alone, stay. Without memory a text is emptied. */

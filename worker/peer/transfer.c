@@ -189,8 +189,9 @@ static bool put_aside(struct transfer *transfer, void *bytes, size_t size)
         buf_init(&pending->backlog, transfer->limits->event);
         transfer->pending = pending;
     }
-    if (document_parse(transfer->loop, bytes, size, transfer->limits->depth, on_parsed, transfer, &pending->document) ==
-        0)
+    const struct mask mask = mask_of(transfer);
+    if (document_parse(transfer->loop, bytes, size, transfer->limits->depth, &mask, on_parsed, transfer,
+                       &pending->document) == 0)
         return true;
     if (pending->backlog.size == 0)
         drop_pending(transfer);

@@ -27,9 +27,6 @@ function forgotten(status) {
   };
 }
 
-const megabyte = Buffer.alloc(1 << 20, 'x');
-const large = { ...changed, params: { junk: 'x'.repeat(100_000) } };
-
 export default {
   '405, though changes are advertised': {
     on: { GET: (x) => x.send(405, { Allow: 'POST' }) },
@@ -159,37 +156,6 @@ export default {
       await heard(2);
     },
     asked: { GET: 1 },
-  },
-  'a gigabyte of one event': {
-    on: {
-      GET: (x) => {
-        const more = () => { while (x.isOpen && x.response.write(megabyte)); };
-        x.open().write('data: ').response.on('drain', more);
-        more();
-      },
-    },
-    state: 'failed', error: /an event is larger than --max-event/, asked: { initialize: tries, GET: tries },
-  },
-  '100,000 events in one packet': {
-    on: { GET: (x) => x.well().write(event(changed).repeat(100_000)) },
-    state: 'backoff', error: /more than 60000 notifications in a minute/, asked: { initialize: 1, GET: 1 },
-  },
-  'changes before, between and after large events': {
-    on: { GET: (x) => x.well().say(changed, large, changed, large, large, changed, changed) },
-    after: async ({ server, heard }) => {
-      await heard(7);
-      server.change();
-      await heard(8);
-    },
-    asked: { GET: 1 },
-  },
-  'a large event, and the end right behind it': {
-    on: { GET: once((x) => x.open().write(event(large, { id: 'last' })).end()) },
-    after: async ({ server, heard }) => {
-      await until('another stream', () => server.count('GET') === 2 && server.open().length === 1);
-      assert.equal(server.requests.filter(({ step }) => step === 'GET').at(-1).headers['last-event-id'], 'last');
-      await heard(2); // its list was not settled when the stream ended
-    },
   },
   'every way to end a line and to split an event': {
     after: async ({ server, heard }) => {
