@@ -12,7 +12,8 @@
  * then becomes the stream; one that holds the resumed stream to be the session's refuses it, and is not asked again.
  *
  * A lost stream is resumed here only while that is quick: the server gave event ids and asks for no long wait, and not
- * more often than RESUMES_MAX in a row. Everything else is the owner's to retry. So nothing here can go round faster
+ * more often than RESUMES_MAX in a row. What a server does on purpose is no loss: it may close a stream in order, having
+ * said after which time to come again, for as long as it likes (2025-11-25). Everything else is the owner's to retry. So nothing here can go round faster
  * than the back-off of the owner, whatever the server does. */
 #include "worker/peer/peer_internal.h"
 
@@ -28,6 +29,8 @@ enum {
     RESUME_DELAY_MS = 500, /* when the server names none */
     RESUME_DELAY_MIN_MS = 100,
     RESUME_DELAY_MAX_MS = 5000, /* a stream that is down for longer is not to be called open */
+    POLLED_LIFE_MS = 1000,      /* a stream that was closed on purpose has lived for as long */
+    POLLED_DELAY_MIN_MS = 2000, /* after one, whatever the server asks for: it may go on for ever */
     STABLE_MS = 30000,          /* a stream that lived as long may be resumed as often as a new one */
     RIVAL_DELAY_MS = 1000,      /* what is lost again at once is not worth a second request */
     CONFLICTS_MAX = 3,
@@ -144,6 +147,14 @@ static void end_stream(struct peer *peer, const struct transfer_end *stream, con
     peer_end_as(peer, &end);
 }
 
+/* The server has closed the stream in order, to be asked again. */
+static bool is_polled(const struct peer *peer, const struct transfer_end *end)
+{
+    const struct peer_session *session = peer->as.session;
+    return session->is_open && end->http != NULL && end->http->reason == HTTP_DONE && end->retry_ms > 0 &&
+           end->last_event_id[0] != '\0' && clock_mono_ms() - session->opened_ms >= POLLED_LIFE_MS;
+}
+
 /* The stream was open, or was to be resumed: goes on with it if that is quick. */
 static void on_stream_lost(struct peer *peer, const struct transfer_end *end, const struct call_reply *reply)
 {
@@ -151,14 +162,18 @@ static void on_stream_lost(struct peer *peer, const struct transfer_end *end, co
     uint64_t wait = end->retry_ms > 0 ? end->retry_ms : RESUME_DELAY_MS;
     if (wait < RESUME_DELAY_MIN_MS)
         wait = RESUME_DELAY_MIN_MS;
-    if (session->is_open && clock_mono_ms() - session->opened_ms >= STABLE_MS)
+    bool polled = is_polled(peer, end);
+    if (polled && wait < POLLED_DELAY_MIN_MS)
+        wait = POLLED_DELAY_MIN_MS;
+    if (polled || (session->is_open && clock_mono_ms() - session->opened_ms >= STABLE_MS))
         session->resumes = 0;
     if (session->cursor == NULL || end->problem != NULL || wait > RESUME_DELAY_MAX_MS ||
         session->resumes == RESUMES_MAX) {
         end_stream(peer, end, reply);
         return;
     }
-    session->resumes++;
+    if (!polled)
+        session->resumes++;
     reopen_after(peer, wait);
 }
 

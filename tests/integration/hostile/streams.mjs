@@ -129,6 +129,23 @@ export default {
     on: { GET: (x) => x.open().write(event('', { id: 'a', retry: 0 })).end() },
     state: 'failed', error: /stream: the server closed it/, asked: { initialize: tries, GET: 4 * tries },
   },
+  'a stream that the server closes on purpose again and again, to be polled': {
+    on: {
+      GET: (x) => {
+        if (x.hasRival()) return x.well();
+        const stream = x.listen().write(event('', { id: `p${x.server.count('GET')}`, retry: 100 }));
+        return setTimeout(() => x.server.count('GET') < 7 && stream.end(), 1300);
+      },
+    },
+    after: async ({ server, row, ...rest }) => {
+      await until('seven streams', () => server.count('GET') === 7, 60_000);
+      const [first, second, , third] = server.times('GET'); // the one between is the test whether it is mute
+      assert.ok(second - first > 3000 && third - second > 3000, 'the server does not set the pace alone');
+      await stillHears({ server, row, ...rest });
+      assert.deepEqual([(await row()).state, (await row()).reconnectAttempts], ['listening', 0]);
+    },
+    asked: { initialize: 1, GET: 7, DELETE: 0 },
+  },
   'retry: 999999999': {
     on: { GET: (x) => x.open().write(event('', { id: 'a', retry: 999999999 })).end() },
     state: 'backoff', error: /stream: the server closed it/, asked: { initialize: 1, GET: 1 },
