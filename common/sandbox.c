@@ -15,8 +15,7 @@ static char in_force[SANDBOX_TEXT_SIZE] = "off";
 
 static int fail(char error[SANDBOX_ERROR_SIZE], const char *what, int result)
 {
-    snprintf(error, SANDBOX_ERROR_SIZE, "%s: %s; start the broker with --sandbox off to do without", what,
-             strerror(-result));
+    snprintf(error, SANDBOX_ERROR_SIZE, "%s: %s; --sandbox off does without", what, strerror(-result));
     return 1;
 }
 

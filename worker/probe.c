@@ -7,7 +7,7 @@
  *
  * Only here a tool can be called, if that is wanted: for people who want to see a server answer, and for the tests.
  *
- * The guard is not asked: who may run this may open sockets without it. Tokens are fetched over an engine of their own,
+ * The guard is not asked: who may run this may open sockets without it. The sandbox is that of a worker, always. Tokens are fetched over an engine of their own,
  * so that what is told of the last response is of the server's. */
 #include "worker/probe.h"
 
@@ -15,7 +15,9 @@
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/log.h"
+#include "common/named_files.h"
 #include "common/program.h"
+#include "common/sandbox.h"
 #include "worker/conn/verdict.h"
 #include "worker/http/delay.h"
 #include "worker/probe_report.h"
@@ -313,6 +315,21 @@ static void on_spawner_gone(void *user)
     (void)user;
 }
 
+/* As a worker is. 0, or 1 when it can't be, which was told. */
+static int lock_in(const struct server_def *def)
+{
+    char error[SANDBOX_ERROR_SIZE] = "no memory";
+    struct buf files;
+    buf_init(&files, NAMED_FILES_MAX);
+    int result = named_files_add(&files, def);
+    if (result == 0)
+        result = sandbox_enter(&(struct sandbox_options){.role = SANDBOX_WORKER, .files = buf_text(&files)}, error);
+    buf_fini(&files);
+    if (result != 0)
+        tell_problem(NULL, "", "", error);
+    return result == 0 ? 0 : 1;
+}
+
 int probe_run(const char *wait)
 {
     char *end;
@@ -325,7 +342,7 @@ int probe_run(const char *wait)
     bool is_order = take_order(&probe);
     if (is_order && probe.def->command && spawner_open(&probe.loop, on_spawner_gone, NULL) != 0)
         goto destroy_def;
-    if (is_order && look_with_engines(&probe) == 0)
+    if (is_order && lock_in(probe.def) == 0 && look_with_engines(&probe) == 0)
         code = write_report(&probe);
     spawner_close();
     uv_run(&probe.loop, UV_RUN_DEFAULT);
