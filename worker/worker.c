@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/table.h"
+#include "common/trim.h"
 #include "common/turn.h"
 #include "worker/assignments.h"
 #include "worker/conn/conns.h"
@@ -61,6 +62,7 @@ struct worker {
     uint64_t armed_for;   /* what `timer` is set to, TIMELINE_NEVER: not set */
     struct turn turn;
     uint64_t bytes_counted;
+    struct trim trim;
     uint64_t stop_until_ms; /* 0: not stopping */
     void (*on_stopped)(void *user);
     void *on_stopped_user;
@@ -213,7 +215,7 @@ static void on_beat(uv_timer_t *timer)
     uint64_t bytes = http_bytes_received(worker->http);
     table_count(worker->table, worker->slot, COUNTER_BYTES_RECEIVED, bytes - worker->bytes_counted);
     worker->bytes_counted = bytes;
-    http_trim(worker->http);
+    (void)trim_look(&worker->trim);
     limits_tell(&worker->limits, worker->table, worker->slot);
     if (admission_waiting(worker->env.admission) > 0 && admission_is_full(worker->env.admission))
         conns_tell_limits(worker->conns);

@@ -34,6 +34,7 @@
 #include "common/log.h"
 #include "common/paths.h"
 #include "common/sandbox.h"
+#include "common/trim.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -67,6 +68,7 @@ struct hub {
     struct worker_files worker_files;
     unsigned files_wait_s;
     struct pulse *pulse;
+    struct trim trim;
     uv_timer_t *stop_timer; /* freed by its close callback */
     bool leaving, stopping;
     json_t *configured; /* what the supervisor says of reading the configuration; NULL: nothing yet */
@@ -217,6 +219,7 @@ static void keep_http_open(struct hub *hub)
 static void on_second(void *user)
 {
     struct hub *hub = user;
+    (void)trim_look(&hub->trim);
     keep_http_open(hub);
     bells_check_tails(hub->bells);
     relay_tick(hub->relay);

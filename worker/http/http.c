@@ -15,14 +15,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 
 /* Connections kept idle, all servers together. */
 enum { IDLE_MAX = 32 };
-
-/* So many exchanges are worth looking for memory that they have left free. */
-enum { TRIM_MIN = 64 };
 
 /* A socket that libcurl wants watched. Lives until its close callback. */
 struct watch {
@@ -67,7 +63,6 @@ static void drop(struct http_exchange *exchange)
         curl_multi_remove_handle(http->multi, exchange->easy);
         http->in_flight--;
     }
-    http->ended++;
     http_exchange_destroy(exchange);
 }
 
@@ -261,15 +256,6 @@ void http_destroy(struct http *http)
 void http_set_parking(struct http *http, bool parks)
 {
     http->parks = parks;
-}
-
-/* A wave of exchanges leaves its memory in holes between what is held. Finding them takes some milliseconds. */
-void http_trim(struct http *http)
-{
-    if (http->ended < TRIM_MIN || http->in_flight >= TRIM_MIN)
-        return;
-    http->ended = 0;
-    malloc_trim(0);
 }
 
 uint64_t http_bytes_received(const struct http *http)

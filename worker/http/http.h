@@ -102,10 +102,6 @@ MUST_CHECK int http_start(struct http *http, const struct http_request *request,
 /* Ends it at once, without on_end. NULL does nothing. */
 void http_cancel(struct http_exchange *exchange);
 
-/* Gives memory that exchanges have left free back to the system, when there is reason to think that it is much: to be
- * called each second or so. */
-void http_trim(struct http *http);
-
 /* Bytes of response bodies since the start. */
 uint64_t http_bytes_received(const struct http *http);
 

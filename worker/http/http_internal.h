@@ -33,7 +33,6 @@ struct http {
     struct http_exchange **pending_end;
     const char *ca_file; /* the system's, or NULL: as libcurl was built */
     size_t in_flight;    /* exchanges in the multi handle */
-    size_t ended;        /* exchanges since memory was last given back */
     struct park *park;
     bool parks; /* streams leave libcurl where they can */
     uint64_t bytes_received;

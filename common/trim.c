@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* The heap counts memory that was given back from within it as free, as before. So what counts here is by how much the
+ * free memory has grown since it was least: that much has been used meanwhile, and is the system's no more. Looking is a
+ * walk over the lists of free pieces, which are few in a process that has been trimmed. */
+#include "common/trim.h"
+
+#include <malloc.h>
+
+bool trim_look(struct trim *trim)
+{
+    size_t free_now = mallinfo2().fordblks;
+    if (free_now < trim->settled)
+        trim->settled = free_now;
+    if (free_now < trim->settled + TRIM_WORTH)
+        return false;
+    malloc_trim(0);
+    trim->settled = mallinfo2().fordblks;
+    return true;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* Gives back to the system what the heap holds in vain. After a wave of work (connects, a servers file that is read) its
+ * free memory lies in holes between what is held, and glibc gives back only what is free at the end. */
+#ifndef COMMON_TRIM_H
+#define COMMON_TRIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { TRIM_WORTH = 1024 * 1024 };
+
+/* All zero is the beginning. */
+struct trim {
+    size_t settled; /* the least that was free since it was last given back, which may be the system's already */
+};
+
+/* To be called each second or so: when TRIM_WORTH bytes more are free than were, gives them back, which may take some
+ * milliseconds. True when it has. */
+bool trim_look(struct trim *trim);
+
+#endif

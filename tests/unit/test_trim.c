@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory that a wave leaves free is given back once; under a sanitizer, whose heap tells nothing, there is nothing to do. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/trim.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PIECES = 4096, PIECE = 4096 };
+
+/* Pieces with holes between them. */
+static void *wave(void **held)
+{
+    void *pieces[PIECES];
+    for (size_t i = 0; i < PIECES; i++) {
+        pieces[i] = malloc(PIECE);
+        assert_non_null(pieces[i]);
+        memset(pieces[i], 1, PIECE);
+    }
+    for (size_t i = 0; i < PIECES - 1; i++)
+        free(pieces[i]);
+    *held = pieces[PIECES - 1];
+    return *held;
+}
+
+static void holes_are_given_back_once(void **state)
+{
+    (void)state;
+    struct trim trim = {0};
+    (void)trim_look(&trim); /* what was free before */
+    if (mallinfo2().arena == 0)
+        skip(); /* a heap that does not tell */
+    for (int round = 0; round < 3; round++) {
+        void *held;
+        assert_false(trim_look(&trim));
+        assert_non_null(wave(&held));
+        assert_true(trim_look(&trim));
+        assert_false(trim_look(&trim));
+        void *again[PIECES];
+        for (size_t i = 0; i < PIECES; i++)
+            again[i] = malloc(PIECE); /* out of the holes */
+        assert_false(trim_look(&trim));
+        for (size_t i = 0; i < PIECES; i++)
+            free(again[i]);
+        assert_true(trim_look(&trim)); /* they are in use no more */
+        free(held);
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {cmocka_unit_test(holes_are_given_back_once)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
