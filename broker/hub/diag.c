@@ -163,6 +163,14 @@ static struct reply run_show(struct diag *diag, struct bus_question *question, j
 
 /* --- servers at run time --- */
 
+/* Nothing is changed that the registry has not taken. */
+static struct reply refuse_unstored(int result)
+{
+    char message[MESSAGE_SIZE];
+    snprintf(message, sizeof(message), "the registry could not store it: %s", strerror(-result));
+    return refuse(QUESTION_INTERNAL, message);
+}
+
 static struct reply fault(int result)
 {
     switch (result) {
@@ -173,7 +181,7 @@ static struct reply fault(int result)
     case WATCHLIST_FULL:
         return refuse(QUESTION_LIMIT, "the table is full: a greater --capacity");
     default:
-        return refuse(QUESTION_INTERNAL, strerror(-result));
+        return refuse_unstored(result);
     }
 }
 

@@ -195,7 +195,7 @@ static int is_started_by_supervisor(void)
 
 static void ignore_signals(void)
 {
-    static const int ignored[] = {SIGPIPE, SIGTERM, SIGINT, SIGHUP};
+    static const int ignored[] = {SIGPIPE, SIGXFSZ, SIGTERM, SIGINT, SIGHUP};
     for (size_t i = 0; i < ARRAY_LENGTH(ignored); i++)
         (void)signal(ignored[i], SIG_IGN);
 }

@@ -7,7 +7,8 @@ import { describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { childrenOf, isAlive, startBroker } from './lib/broker.mjs';
 import { startFleet } from './lib/fleet.mjs';
-import { residentKb, toleranceKb } from './lib/process.mjs';
+import { startHostileServer } from './lib/hostile.mjs';
+import { residentKb, run, toleranceKb } from './lib/process.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -304,4 +305,22 @@ describe('failures', { concurrency: 3 }, () => {
     await until('all of it to be published', async () => (await broker.ask('status')).unpublished === 0);
     assert.ok(messages.length <= 52, `${messages.length} events`);
   });
+});
+
+test('a disk without room for the registry: changes are refused, everything else goes on', async (t) => {
+  const [server, late] = await Promise.all([startHostileServer(t), startHostileServer(t)]);
+  const broker = await startBroker(t, { servers: { s: { url: server.url } }, args: ['--workers', '1', '--allow-net', '127.0.0.0/8'] });
+  await broker.untilTools('s', 2);
+  const hub = await broker.hubPid();
+  const limit = async (bytes) => assert.equal((await run('prlimit', ['--pid', String(hub), `--fsize=${bytes}`])).code, 0);
+  await limit('4096:unlimited');
+  const refused = await broker.connect('late', late.url);
+  assert.match(refused.message ?? '', /stor|disk|registry|full/i);
+  server.change();
+  await until('the change', async () => (await broker.ask('show', 's')).generation === 1);
+  assert.equal(late.requests.length, 0);
+  await limit('unlimited');
+  await until('room again', async () => (await broker.connect('late', late.url)).server);
+  assert.equal(await broker.hubPid(), hub);
+  assert.equal((await broker.ask('show', 's')).connects, 1);
 });

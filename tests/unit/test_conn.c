@@ -30,9 +30,11 @@ uint64_t clock_mono_ms(void)
 {
     return now_ms;
 }
+static uint64_t wall_jump_ms; /* whoever sets the clock */
+
 uint64_t clock_wall_ms(void)
 {
-    return START_WALL * UINT64_C(1000) + now_ms;
+    return START_WALL * UINT64_C(1000) + now_ms + wall_jump_ms;
 }
 uint64_t clock_wall_us(void)
 {
@@ -161,6 +163,7 @@ static int set_up(void **unused)
     memset(&world, 0, sizeof(world));
     memset(&told, 0, sizeof(told));
     now_ms = 1000;
+    wall_jump_ms = 0;
     peers_open = peers_started = start_result = list_result = 0;
     last_peer = NULL;
     strcpy(world.dir, "/tmp/test_conn.XXXXXX");
@@ -1207,6 +1210,33 @@ static void test_a_new_worker_does_not_hurry_what_waits(void **unused)
     expect_state(1, STATE_CONNECTING);
 }
 
+static void test_a_clock_that_is_set_hurries_and_delays_nothing(void **unused)
+{
+    (void)unused;
+    const uint64_t year_ms = UINT64_C(365) * 86400 * 1000;
+    put(1, SOURCE_FILE, PLAIN);
+    end_peer(PEER_UNREACHABLE, 0);
+    wall_jump_ms = year_ms;
+    pass(500);
+    expect_state(1, STATE_BACKOFF);
+    wall_jump_ms = -year_ms;
+    pass(1000);
+    expect_state(1, STATE_CONNECTING);
+    settle("a");
+    changed();
+    wall_jump_ms = year_ms;
+    pass(world.config.coalesce);
+    assert_int_equal(told.changes, 1);
+    pass(1000);
+    give_list("b");
+    end_peer(PEER_STREAM_ENDED, 0);
+    wall_jump_ms = 0; /* the row waits for a time that is a year away: the next worker does not believe it */
+    replace_worker(false);
+    put(1, SOURCE_FILE, PLAIN);
+    pass(world.config.retry_failed * 5 + 1000);
+    assert_non_null(last_peer);
+}
+
 static void test_leaving_in_order_owes_nothing(void **unused)
 {
     (void)unused;
@@ -1293,6 +1323,7 @@ int main(void)
         TEST(test_who_waits_for_pace_learns_of_the_limit),
         TEST(test_a_new_worker_goes_on_from_the_row),
         TEST(test_a_new_worker_does_not_hurry_what_waits),
+        TEST(test_a_clock_that_is_set_hurries_and_delays_nothing),
         TEST(test_leaving_in_order_owes_nothing),
         TEST(test_a_full_list_touches_only_what_differs),
     };
