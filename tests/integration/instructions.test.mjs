@@ -45,7 +45,7 @@ async function startScene(t) {
   const redis = await startRedis(t);
   const fleet = await startFleet(t, 6);
   const broker = await startBroker(t, {
-    servers: fleet.definitions, args: ['--workers', '1', '--redis', redis.url, '--stream', 'feed', '--allow-net', '127.0.0.0/8'],
+    servers: fleet.definitions, args: ['--workers', '1', '--redis', redis.url, '--stream', 'feed', '--allow-net', '127.0.0.0/8', '--debuggable'],
   });
   await broker.untilAll('listening', 6);
   await until('the lists to be known', async () => (await broker.states()).every((each) => each.toolCount === 1));
