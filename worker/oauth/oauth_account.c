@@ -130,7 +130,7 @@ static void on_discovered(void *user, struct oauth_way *way, const struct oauth_
 {
     struct oauth_account *account = user;
     account->discovery = NULL;
-    if (way == NULL) {
+    if (failure != NULL) {
         fail(account, failure);
         return;
     }
