@@ -7,8 +7,8 @@
  *
  * Only here a tool can be called, if that is wanted: for people who want to see a server answer, and for the tests.
  *
- * The guard is not asked: who may run this may open sockets without it. The sandbox is that of a worker, always. Tokens are fetched over an engine of their own,
- * so that what is told of the last response is of the server's. */
+ * The guard is not asked: who may run this may open sockets without it. The sandbox is that of a worker, always. Tokens
+ * are fetched over an engine of their own, so that what is told of the last response is of the server's. */
 #include "worker/probe.h"
 
 #include "common/buf.h"
