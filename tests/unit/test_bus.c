@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -536,6 +537,51 @@ static void test_garbage(void **state)
     bus_rep_close(desk.rep);
 }
 
+static uint64_t processor_ms(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+}
+
+/* As many questions are held as may be, more wait in their pipes, and all who asked hang up: nng's thread that polls must
+ * not spin on sockets that it has nobody to read for. */
+static void test_hanging_up_while_all_is_held(void **state)
+{
+    (void)state;
+    static const char question[] = "\0SP\0\0\x30\0\0\x01\0\0\0\0\0\0\0\x05\x80\0\0\1q";
+    struct desk desk;
+    int fds[4];
+    open_desk(&desk, 2);
+    for (size_t i = 0; i < ARRAY_LENGTH(fds); i++) {
+        fds[i] = connect_raw();
+        for (int n = 0; n < 2; n++) /* the second one without another greeting */
+            assert_true(send(fds[i], question + n * 8, sizeof(question) - 1 - (size_t)n * 8, MSG_NOSIGNAL) > 0);
+    }
+    RUN_UNTIL(desk.count == 2);
+    for (size_t i = 0; i < ARRAY_LENGTH(fds); i++)
+        close(fds[i]);
+    uint64_t before_ms = processor_ms();
+    turns = 0;
+    on_each_tick = count_turn;
+    RUN_UNTIL(turns == 100);
+    uint64_t used_ms = processor_ms() - before_ms;
+    assert_true(used_ms < 100);
+    bus_question_drop(desk.held[0]);
+    bus_question_drop(desk.held[1]);
+    struct asker asker;
+    open_asker(&asker);
+    ask(&asker, "x");
+    for (int at = 2; asker.answers == 0;) {
+        RUN_UNTIL(desk.count > at || asker.answers > 0);
+        for (; at < desk.count; at++)
+            answer(&desk, at);
+    }
+    bus_req_close(asker.req);
+    bus_rep_close(desk.rep);
+}
+
 /* Peers that go away before they have been greeted: askers, and a desk. */
 static void test_gone_at_once(void **state)
 {
@@ -900,6 +946,7 @@ int main(int argc, char *argv[])
         TEST(test_replaced),
         TEST(test_oversized_question),
         TEST(test_garbage),
+        TEST(test_hanging_up_while_all_is_held),
         TEST(test_gone_at_once),
         TEST(test_desk_gone_at_once),
         TEST(test_open),
