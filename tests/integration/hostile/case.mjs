@@ -12,7 +12,7 @@ import assert from 'node:assert/strict';
 /** Failed attempts after which a server is `failed`. */
 export const tries = 3;
 /** An attempt that times out, long enough to get through the steps before on a busy machine. */
-export const short = { timeout: 2500 };
+export const short = { timeout: 4000 };
 export const timedOut = /timed out after|no answer from \S+ within|not complete within/;
 /** Another origin, which must never be asked; it is started before the cases. */
 export const elsewhere = { url: '' };
