@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
-import { startBroker } from './lib/broker.mjs';
+import { bin, startBroker } from './lib/broker.mjs';
 import { startHostileServer } from './lib/hostile.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -92,6 +92,41 @@ test('a reconnect asks again: an address that was good is refused once it is not
   server.cut();
   assert.match((await broker.untilState('s', 'refused')).lastError, /address 127\.0\.0\.1 is loopback; --allow-net/);
   assert.equal(server.requests.slice(asked).filter(({ step }) => step !== 'DELETE').length, 0);
+});
+
+/** Answers who looks up its name, `asks-PORT.test`, with its `address` of the moment. */
+async function startNameServer(t, address) {
+  const names = { address, asked: 0 };
+  const server = createServer((socket) => {
+    names.asked++;
+    socket.on('error', () => {});
+    socket.end(names.address);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => new Promise((resolve) => server.close(resolve)));
+  names.host = `asks-${server.address().port}.test`;
+  return names;
+}
+
+test('a name that was good leads nowhere once it has another address (DNS rebinding)', async (t) => {
+  const [server, names] = await Promise.all([startHostileServer(t), startNameServer(t, '127.0.0.1')]);
+  const inside = createServer((socket) => socket.destroy());
+  await new Promise((resolve) => inside.listen(Number(new URL(server.url).port), '127.0.0.2', resolve));
+  t.after(() => new Promise((resolve) => inside.close(resolve)));
+  inside.on('connection', () => assert.fail('the broker came in'));
+  const broker = await startBroker(t, {
+    args: [...one, '--allow-net', '127.0.0.1/32'],
+    env: { LD_PRELOAD: join(bin, 'libslow_resolver.so'), ASAN_OPTIONS: 'verify_asan_link_order=0' },
+  });
+  assert.equal((await broker.connect('s', server.url.replace('127.0.0.1', names.host))).server.state, 'listening');
+  const [asked, requests] = [names.asked, server.requests.length];
+  assert.ok(asked > 0);
+  names.address = '127.0.0.2';
+  server.cut();
+  const { lastError } = await broker.untilState('s', 'refused');
+  assert.match(lastError, /address 127\.0\.0\.2 is loopback; --allow-net 127\.0\.0\.0\/8 would allow it/);
+  assert.ok(names.asked > asked, 'the name is looked up for each connection');
+  assert.equal(server.requests.slice(requests).filter(({ step }) => step !== 'DELETE').length, 0);
 });
 
 test('redirects, metadata of authorization and token requests lead nowhere either', async (t) => {
