@@ -78,6 +78,7 @@ for (const format of ['json', 'text']) {
       'wrong-secret': { url: guarded.url, auth },
       'wrong-refresh': { url: guarded.url, auth: { type: 'refresh_token', clientId: 'public', refreshToken: secretOf('refresh'), tokenEndpoint: `${as.origin}/token` } },
       tokened: { url: tokened.url, auth: { ...auth, clientSecret: as.secret } },
+      noisy: { command: 'sh', args: ['-c', 'echo "$TOKEN" >&2; exit 1'], env: { TOKEN: secretOf('stdio') } },
       stdio: { command: process.execPath, args: [stdioServer], env: { TOKEN: secretOf('stdio') } },
     };
     for (const [how, echo] of Object.entries(echoes)) servers[how] = withSecrets(await startHostileServer(t, { on: inAll(echo) }));
@@ -126,6 +127,7 @@ for (const format of ['json', 'text']) {
     }
     for (const path of [...filesIn(broker.runDir), ...filesIn(broker.stateDir)]) outputs.push([path, (await readFile(path)).toString('latin1')]);
     await broker.stop();
+    assert.match(broker.main.stderr, /stdio\.stderr.*\*{8}/, 'it was written, and covered');
     outputs.push(['log', broker.main.stderr]);
 
     const base64 = secrets.flatMap((secret) => [`${secret}:${secret}`, `:${secret}`, `secret:${secret}`, `user:${secret}`].map((text) => Buffer.from(text).toString('base64')));

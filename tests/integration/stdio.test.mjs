@@ -186,12 +186,14 @@ test('a server sees a clean environment, its own folder, and no descriptor that 
 
 test('its standard error is in the log, with its id, and not too much of it', async (t) => {
   const script = newScript(['errors', 'last-words', 'exit'], { env: { SECRET: 'said-by-itself' } });
+  script.definition.args.push('--token=argument-7d41e09b');
   const broker = await startBroker(t, { servers: { s: script.definition }, args: ['--workers', '1', '--max-attempts', '1'] });
   await broker.untilState('s', 'failed');
   const lines = broker.log('stdio.stderr');
   assert.ok(lines.length >= 20 && lines.length % 20 === 0);
   assert.equal(lines[0].server, 's');
-  assert.match(lines[0].text, /^line 0 .*said-by-itself/);
+  assert.match(lines[0].text, /^line 0 .*\*{14} .*--token=\*{17}/);
+  assert.doesNotMatch(broker.main.stderr, /said-by-itself|argument-7d41e09b/);
   await until('the number left out', () => broker.log('stdio.stderr_left_out').length > 0);
   assert.equal(broker.log('stdio.stderr_left_out')[0].lines, 81);
 });

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a server repeats of its credentials is covered, each of them, wherever it stands; all else is left as it was. */
-#include "worker/peer/mask.h"
+#include "worker/mask.h"
 
 #include "hub_fixture.h"
 
@@ -69,11 +69,28 @@ static void all_else_is_left(void **state)
           "{\"nextCursor\": \"session1-2\", \"tools\": [\"********\"]}");
 }
 
+static void arguments_that_look_like_secrets(void **state)
+{
+    (void)state;
+    const char *const args[] = {"/srv/server-2024.js", "@scope/server-2024", "production",
+                                "--key=argument1234",  "another-one-1234",   "http://u:argument-5678@host/"};
+    const struct server_pair env[] = {{"PEM", "line-one-of-it\nline-two-of-it"}};
+    const struct server_def program = {
+        .command = "node", .args = args, .arg_count = ARRAY_LENGTH(args), .env = env, .env_count = ARRAY_LENGTH(env)};
+    char said[] =
+        "node /srv/server-2024.js @scope/server-2024 production --key=argument1234 another-one-1234 argument-5678 "
+        "line-two-of-it";
+    mask_text(&(struct mask){.def = &program}, said, strlen(said));
+    assert_string_equal(said, "node /srv/server-2024.js @scope/server-2024 production --key=************ "
+                              "**************** ************* **************");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_secret_is_covered),
         cmocka_unit_test(all_else_is_left),
+        cmocka_unit_test(arguments_that_look_like_secrets),
     };
     return cmocka_run_group_tests(tests, open_scene, close_scene);
 }

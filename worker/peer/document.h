@@ -5,7 +5,7 @@
 #define WORKER_DOCUMENT_H
 
 #include "common/compiler.h"
-#include "worker/peer/mask.h"
+#include "worker/mask.h"
 
 #include <jansson.h>
 #include <stddef.h>

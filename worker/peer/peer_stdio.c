@@ -15,7 +15,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "worker/peer/mask.h"
+#include "worker/mask.h"
 #include "worker/stdio/stdio_process.h"
 
 #include <errno.h>

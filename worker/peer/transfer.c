@@ -13,9 +13,9 @@
 #include "common/slab.h"
 #include "worker/http/delay.h"
 #include "worker/http/sse.h"
+#include "worker/mask.h"
 #include "worker/oauth/bearer.h"
 #include "worker/peer/document.h"
-#include "worker/peer/mask.h"
 #include "worker/peer/mcp.h"
 
 #include <errno.h>

@@ -385,7 +385,11 @@ static int start(struct stdio_process *process, const struct server_def *def)
 static struct stdio_process *create(uv_loop_t *loop, const struct server_def *def, size_t line_max)
 {
     struct stdio_process *process = calloc(1, sizeof(*process));
-    if (process == NULL || (process->server = strdup(def->id)) == NULL) {
+    if (process == NULL)
+        return NULL;
+    process->server = strdup(def->id);
+    if (process->server == NULL || stdio_stderr_init(&process->stderr_log, loop, process->server, def) != 0) {
+        free(process->server);
         free(process);
         return NULL;
     }
@@ -399,7 +403,6 @@ static struct stdio_process *create(uv_loop_t *loop, const struct server_def *de
     process->started_ms = clock_mono_ms();
     server_def_origin(def, process->name, sizeof(process->name));
     lines_init(&process->lines, line_max, LINES_REFUSE);
-    stdio_stderr_init(&process->stderr_log, loop, process->server);
     return process;
 }
 

@@ -53,7 +53,7 @@ function onLine(line) {
 
 if (is('report')) writeFileSync('world.json', JSON.stringify({ env: process.env, args: process.argv.slice(2), cwd: process.cwd() }));
 if (is('junk')) process.stdout.write('starting …\n\n{"level":"info"}\n[]\n"text"\n{"jsonrpc":"2.0","id":1}\n\xff\xfe\n');
-if (is('errors')) for (let i = 0; i < 100; i++) process.stderr.write(`line ${i} \x1b[31m${process.env.SECRET ?? ''}\n`);
+if (is('errors')) for (let i = 0; i < 100; i++) process.stderr.write(`line ${i} \x1b[31m${process.env.SECRET ?? ''} ${process.argv.at(-1)}\n`);
 if (is('last-words')) process.stderr.write('goodbye');
 if (is('flood')) setInterval(() => process.stdout.write('junk\n'.repeat(2000)), 1);
 if (is('stubborn')) {

@@ -2,11 +2,13 @@
 /* Almost no answer has a secret in it, so the bytes are searched first, which costs next to nothing; only where one is
  * found are the texts gone through. What a server has disguised is not found: it knows its secrets anyway, and this is
  * against their being passed on by accident. */
-#include "worker/peer/mask.h"
+#include "worker/mask.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { ARGUMENT_MIN = 12 }; /* bytes of an argument that may be a secret */
 
 /* Something done with each secret; true ends it. */
 struct visit {
@@ -22,14 +24,6 @@ static bool visit_part(struct visit *visit, const char *secret, size_t size)
     return size >= MASK_SECRET_MIN && visit->see(visit, secret, size);
 }
 
-/* The whole of it, and what stands behind a scheme: "Bearer abc". */
-static bool visit_value(struct visit *visit, const char *value)
-{
-    const char *space = strrchr(value, ' ');
-    return visit_part(visit, value, strlen(value)) ||
-           (space != NULL && visit_part(visit, space + 1, strlen(space + 1)));
-}
-
 /* Between separators. */
 static bool visit_parts(struct visit *visit, const char *text, size_t size, const char *separators)
 {
@@ -43,6 +37,15 @@ static bool visit_parts(struct visit *visit, const char *text, size_t size, cons
         text += length + 1;
     }
     return false;
+}
+
+/* The whole of it, what stands behind a scheme ("Bearer abc"), and each of several lines. */
+static bool visit_value(struct visit *visit, const char *value)
+{
+    const char *space = strrchr(value, ' ');
+    return visit_part(visit, value, strlen(value)) ||
+           (space != NULL && visit_part(visit, space + 1, strlen(space + 1))) ||
+           (strchr(value, '\n') != NULL && visit_parts(visit, value, strlen(value), "\r\n"));
 }
 
 /* The values of a query, and both sides of a user-info. */
@@ -69,6 +72,24 @@ static bool visit_pairs(struct visit *visit, const struct server_pair *pairs, si
     for (size_t i = 0; i < count; i++)
         if (visit_value(visit, pairs[i].value))
             return true;
+    return false;
+}
+
+/* Words, paths and the names of packages are none, and are needed to understand what a server says. */
+static bool is_like_a_secret(const char *word)
+{
+    return strlen(word) >= ARGUMENT_MIN && strpbrk(word, "0123456789") != NULL && strpbrk(word, "/@ \t\r\n") == NULL;
+}
+
+/* Arguments, and what is behind the `=` of `--name=value`. */
+static bool visit_arguments(struct visit *visit, const struct server_def *def)
+{
+    for (size_t i = 0; i < def->arg_count; i++) {
+        const char *equals = strchr(def->args[i], '=');
+        const char *word = equals != NULL ? equals + 1 : def->args[i];
+        if (visit_url(visit, def->args[i]) || (is_like_a_secret(word) && visit_part(visit, word, strlen(word))))
+            return true;
+    }
     return false;
 }
 
@@ -100,7 +121,7 @@ static bool visit_all(struct visit *visit, const struct mask *mask)
     const struct server_def *def = mask->def;
     return visit_pairs(visit, def->headers, def->header_count) || visit_pairs(visit, def->env, def->env_count) ||
            visit_url(visit, def->url) || visit_url(visit, def->proxy) || visit_auth(visit, def->auth) ||
-           (mask->token != NULL && visit_value(visit, mask->token)) ||
+           visit_arguments(visit, def) || (mask->token != NULL && visit_value(visit, mask->token)) ||
            (mask->session_id != NULL && visit_value(visit, mask->session_id));
 }
 
@@ -131,6 +152,12 @@ int mask_copy(const struct mask *mask, struct buf *out)
     return visit_all(&collecting, mask) ? -ENOMEM : 0;
 }
 
+void mask_text(const struct mask *mask, char *text, size_t size)
+{
+    struct visit covering = {.see = cover, .text = text, .size = size};
+    visit_all(&covering, mask);
+}
+
 static void cover_text(const struct mask *mask, json_t *value)
 {
     struct visit look = {.see = is_there, .bytes = json_string_value(value), .size = json_string_length(value)};
@@ -139,8 +166,7 @@ static void cover_text(const struct mask *mask, json_t *value)
     char *copy = malloc(look.size + 1);
     if (copy != NULL) {
         memcpy(copy, look.bytes, look.size + 1);
-        struct visit covering = {.see = cover, .text = copy, .size = look.size};
-        visit_all(&covering, mask);
+        mask_text(mask, copy, look.size);
     }
     /* A secret that ends within a character leaves no text: then nothing is left of it. */
     if (copy == NULL || json_string_setn(value, copy, look.size) != 0)

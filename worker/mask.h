@@ -13,8 +13,8 @@
 
 enum { MASK_SECRET_MIN = 6 }; /* bytes: shorter values are words, and no secrets */
 
-/* Whose credentials: the values of its headers and variables, user-info and query of its URL and proxy, what `auth` has.
- * Borrowed. */
+/* Whose credentials: the values of its headers and variables, user-info and query of its URL and proxy, what `auth` has, and
+ * what looks like one among its arguments. Borrowed. */
 struct mask {
     const struct server_def *def;
     const char *token;        /* bearer token of now, or NULL */
@@ -28,5 +28,8 @@ MUST_CHECK int mask_copy(const struct mask *mask, struct buf *out);
 /* Covers with asterisks what of them stands in the texts of `document`, which was parsed from `size` bytes. Cursors,
  * which are for the server alone, stay. Without memory a text is emptied. */
 void mask_document(const struct mask *mask, const void *bytes, size_t size, json_t *document);
+
+/* Covers them in `text`, of `size` bytes. */
+void mask_text(const struct mask *mask, char *text, size_t size);
 
 #endif
