@@ -70,14 +70,13 @@ struct row {
     uint64_t last_heard_ms;      /* bytes from the server, rounded to a second */
     uint64_t verified_ms;        /* the list was last fetched and compared */
     uint64_t notifications;
-    uint64_t connects;
+    uint32_t connects;
     uint32_t attempts; /* failed in a row */
     uint8_t state, era, transport, source;
     uint8_t events; /* bit a kind: which lists are watched */
     uint8_t history_next;
-    uint8_t reserved_bytes[6];
+    uint8_t reserved[2];
     struct row_change history[ROW_HISTORY];
-    uint64_t reserved[12];
 };
 
 enum table_access { TABLE_READ_ONLY, TABLE_READ_WRITE };
@@ -132,6 +131,14 @@ unsigned table_row_state(const struct table *table, uint32_t row);
  * process, and even reading one costs a page. So a row that was never reserved reads as an empty one, untouched, and the
  * hub reserves a row before the first write to it. 0, or a negative errno (-ENOSPC). */
 MUST_CHECK int table_row_reserve(struct table *table, uint32_t row);
+
+/* The hub's, for a row that nobody owns any more and that is empty: it reads as one that was never reserved, though its
+ * incarnation is kept. Its memory is there still, for who is reading it at this moment. */
+void table_row_retire(struct table *table, uint32_t row);
+
+/* Gives back to the system what memory rows `first` to `end - 1` have without being reserved: as far as it is whole pages,
+ * in which no other row lies that is. Not before who was reading when they were retired is through. */
+void table_rows_give_back(struct table *table, uint32_t first, uint32_t end);
 
 /* Sets a text of a row: cut at a character's boundary (UTF-8) where too long, the rest of the field filled with zeros. */
 void table_text(char *field, size_t size, const char *text);

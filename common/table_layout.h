@@ -6,7 +6,8 @@
  *   slots_offset    worker slots, `slot_count` of them
  *   dirty_offset    one bit a row, set by workers, cleared by the hub (64 rows a word)
  *   published_offset  four words a row, written by the hub: published generation of each kind, and in the last an enum
- *                   layout_mark (the rows are sparse, all before them is not)
+ *                   layout_mark (the rows are sparse, all before them is not) with, in its upper half, the incarnation
+ *                   of a row that has no memory
  *   rows_offset     rows, `capacity` of them, on a page boundary
  *
  * Who writes what:  header: the supervisor, before any child starts, then nobody.  A slot: the process that has it.
@@ -29,7 +30,7 @@
 #include <stdint.h>
 
 #define TABLE_MAGIC "MCPBRKR" /* eight bytes with the NUL */
-enum { TABLE_LAYOUT_VERSION = 2, TABLE_PAGE = 4096, TABLE_SLOTS = 256, TABLE_COUNTERS_MAX = 96 };
+enum { TABLE_LAYOUT_VERSION = 3, TABLE_PAGE = 4096, TABLE_SLOTS = 256, TABLE_COUNTERS_MAX = 96 };
 
 struct layout_header {
     char magic[8];
@@ -66,25 +67,22 @@ static_assert((int)COUNTER_COUNT <= (int)TABLE_COUNTERS_MAX, "room for all count
 
 enum { LAYOUT_PUBLISHED_WORDS = 4, LAYOUT_MARK = 3 }; /* of a row, in the published array */
 enum layout_mark {
-    LAYOUT_NO_MEMORY, /* not to be touched */
+    LAYOUT_NO_MEMORY, /* not to be touched; reads as an empty row */
     LAYOUT_UNLISTED,  /* no server has it, or its server is gone */
     LAYOUT_LISTED
 };
-enum { LAYOUT_ROW_PAYLOAD_WORDS = 120 };
+enum { LAYOUT_ROW_PAYLOAD_WORDS = 107 };
 struct layout_row {
     _Atomic uint64_t sequence;
-    _Atomic uint64_t owner;         /* slot + 1, or 0; the row's incarnation in the upper half */
-    _Atomic uint64_t generation[4]; /* by kind; counted by the owner, never backwards; the last word is reserved */
-    _Atomic uint64_t reserved[2];
+    _Atomic uint64_t owner;                             /* slot + 1, or 0; the row's incarnation in the upper half */
+    _Atomic uint64_t generation[KIND_COUNT];            /* counted by the owner, never backwards */
     _Atomic uint64_t payload[LAYOUT_ROW_PAYLOAD_WORDS]; /* a struct row */
 };
-static_assert(sizeof(struct layout_row) == 1024, "sixteen cache lines");
-static_assert(offsetof(struct layout_row, payload) == 64, "the payload begins with a cache line");
+static_assert(sizeof(struct layout_row) == 896, "fourteen cache lines: two rows share none");
 static_assert(sizeof(struct row) == sizeof(uint64_t) * LAYOUT_ROW_PAYLOAD_WORDS, "the payload is a struct row");
 static_assert(offsetof(struct row, lists) == 624 && sizeof(struct row_list) == 32, "lists are whole words");
-static_assert(offsetof(struct row, state_since_ms) == 720 && offsetof(struct row, attempts) == 784, "no padding");
-static_assert(offsetof(struct row, history) == 800 && sizeof(struct row_change) == 8, "no padding");
-static_assert(offsetof(struct row, reserved) == 864, "no padding");
+static_assert(offsetof(struct row, state_since_ms) == 720 && offsetof(struct row, connects) == 776, "no padding");
+static_assert(offsetof(struct row, history) == 792 && sizeof(struct row_change) == 8, "no padding");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_LONG_LOCK_FREE == 2, "a lock would not work across processes");
 
 /* The header of a table of `capacity` rows, but for what tells one such table from another. */

@@ -21,4 +21,18 @@ struct table {
     struct layout_row *rows;
 };
 
+/* The word of the published array; `row` is below the capacity. */
+static inline _Atomic uint64_t *table_published_at(const struct table *table, uint32_t row, unsigned word)
+{
+    return &table->published[(size_t)row * LAYOUT_PUBLISHED_WORDS + word];
+}
+
+/* --- table_memory.c --- */
+
+/* Whether the row may be looked at; `row` is below the capacity. */
+bool table_has_memory(const struct table *table, uint32_t row);
+
+/* The owner word of a row that has no memory: nobody, and its incarnation. */
+uint64_t table_retired_owner(const struct table *table, uint32_t row);
+
 #endif

@@ -12,8 +12,6 @@
 #include "common/utf8.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 enum { READ_TRIES = 1000 };
@@ -25,19 +23,10 @@ static struct layout_row *row_at(const struct table *table, uint32_t row)
     return &table->rows[row];
 }
 
-static _Atomic uint64_t *published_at(const struct table *table, uint32_t row, unsigned word)
-{
-    return &table->published[(size_t)row * LAYOUT_PUBLISHED_WORDS + word];
-}
-
 /* For who reads: NULL when there is no such row, or it has no memory that could be looked at. */
 static const struct layout_row *row_to_read(const struct table *table, uint32_t row)
 {
-    if (row >= table->capacity ||
-        atomic_load_explicit(published_at(table, row, LAYOUT_MARK), memory_order_acquire) == LAYOUT_NO_MEMORY) {
-        return NULL;
-    }
-    return &table->rows[row];
+    return row < table->capacity && table_has_memory(table, row) ? &table->rows[row] : NULL;
 }
 
 /* --- the sequence lock --- */
@@ -146,42 +135,6 @@ unsigned table_row_state(const struct table *table, uint32_t row)
     return bytes[OFFSET % sizeof(word)];
 }
 
-int table_row_reserve(struct table *table, uint32_t row)
-{
-    assert(row < table->capacity);
-    _Atomic uint64_t *mark = published_at(table, row, LAYOUT_MARK);
-    if (atomic_load_explicit(mark, memory_order_relaxed) != LAYOUT_NO_MEMORY) {
-        return 0;
-    }
-    off_t offset = (off_t)(table->rows_offset + row * sizeof(struct layout_row));
-    while (fallocate(table->fd, 0, offset, sizeof(struct layout_row)) != 0) {
-        if (errno == EOPNOTSUPP) {
-            break;
-        }
-        if (errno != EINTR) {
-            return -errno;
-        }
-    }
-    atomic_store_explicit(mark, LAYOUT_UNLISTED, memory_order_release);
-    return 0;
-}
-
-void table_row_set_listed(struct table *table, uint32_t row, bool listed)
-{
-    assert(row < table->capacity);
-    _Atomic uint64_t *mark = published_at(table, row, LAYOUT_MARK);
-    if (atomic_load_explicit(mark, memory_order_relaxed) == LAYOUT_NO_MEMORY) {
-        return; /* wiped by a process that went mad */
-    }
-    atomic_store_explicit(mark, listed ? LAYOUT_LISTED : LAYOUT_UNLISTED, memory_order_release);
-}
-
-bool table_row_is_listed(const struct table *table, uint32_t row)
-{
-    return row < table->capacity &&
-           atomic_load_explicit(published_at(table, row, LAYOUT_MARK), memory_order_acquire) == LAYOUT_LISTED;
-}
-
 void table_text(char *field, size_t size, const char *text)
 {
     assert(size > 0);
@@ -223,7 +176,9 @@ void table_row_repair(struct table *table, uint32_t row, const struct row *value
 int table_row_owner(const struct table *table, uint32_t row, uint32_t *incarnation)
 {
     const struct layout_row *from = row_to_read(table, row);
-    uint64_t word = from == NULL ? 0 : atomic_load_explicit(&from->owner, memory_order_acquire);
+    uint64_t word = from != NULL            ? atomic_load_explicit(&from->owner, memory_order_acquire)
+                    : row < table->capacity ? table_retired_owner(table, row)
+                                            : 0;
     uint32_t owner = (uint32_t)word;
     *incarnation = (uint32_t)(word >> 32);
     return owner >= 1 && owner <= TABLE_SLOTS ? (int)owner - 1 : TABLE_NO_OWNER;
@@ -302,13 +257,13 @@ void table_set_generation(struct table *table, uint32_t row, enum kind kind, uin
 uint64_t table_published(const struct table *table, uint32_t row, enum kind kind)
 {
     assert(kind < KIND_COUNT);
-    return row < table->capacity ? atomic_load_explicit(published_at(table, row, kind), memory_order_acquire) : 0;
+    return row < table->capacity ? atomic_load_explicit(table_published_at(table, row, kind), memory_order_acquire) : 0;
 }
 
 void table_set_published(struct table *table, uint32_t row, enum kind kind, uint64_t generation)
 {
     assert(row < table->capacity && kind < KIND_COUNT);
-    atomic_store_explicit(published_at(table, row, kind), generation, memory_order_release);
+    atomic_store_explicit(table_published_at(table, row, kind), generation, memory_order_release);
 }
 
 void table_mark_dirty(struct table *table, uint32_t row)

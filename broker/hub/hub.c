@@ -226,6 +226,7 @@ static void on_second(void *user)
     fanout_tick(hub->fanout);
     levels_tick(hub->levels);
     tokens_tick(hub->tokens);
+    watchlist_tick(hub->watchlist);
     assign_check_gone(watchlist_assign(hub->watchlist));
     uint64_t refused = diag_refused(hub->diag) + fanout_refused(hub->fanout);
     table_count(hub->table, TABLE_HUB, COUNTER_LIMIT_CLIENTS, refused - hub->refused_counted);

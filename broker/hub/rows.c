@@ -9,6 +9,8 @@
  *
  * A row that its last owner left half-written is made whole with what the hub knows; its lists are then unknown, too.
  * Unknown is a time of change without a fingerprint; a row with neither was never seen.
+ *
+ * Rows that are given up go back to the system, whole pages of them, since a table is as large as it ever was otherwise.
  */
 #include "broker/hub/rows.h"
 
@@ -124,7 +126,7 @@ void rows_rest(struct table *table, uint32_t row, const struct server_def *def)
     write_row(table, row, &value);
 }
 
-void rows_clear(struct table *table, struct history *history, uint32_t row)
+void rows_clear(struct table *table, struct history *history, uint32_t row, struct rows_freed *freed)
 {
     const struct row empty = {0};
     write_row(table, row, &empty);
@@ -133,4 +135,18 @@ void rows_clear(struct table *table, struct history *history, uint32_t row)
         table_set_generation(table, row, kind, 0);
         table_set_published(table, row, kind, 0);
     }
+    table_row_retire(table, row);
+    struct rows_span *span = &freed->lately;
+    if (span->end == 0 || row < span->first)
+        span->first = row;
+    if (row >= span->end)
+        span->end = row + 1;
+}
+
+void rows_give_back(struct table *table, struct rows_freed *freed)
+{
+    if (freed->before.end > 0)
+        table_rows_give_back(table, freed->before.first, freed->before.end);
+    freed->before = freed->lately;
+    freed->lately = (struct rows_span){0};
 }

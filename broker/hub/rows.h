@@ -18,7 +18,18 @@ MUST_CHECK int rows_begin(struct table *table, const struct history *history, ui
  * names. */
 void rows_rest(struct table *table, uint32_t row, const struct server_def *def);
 
+/* Rows that were emptied, all between the lowest and the highest; all zero is none. */
+struct rows_freed {
+    struct rows_span {
+        uint32_t first, end;
+    } lately, before;
+};
+
 /* Empties a row whose server is gone; its generations are not used again. */
-void rows_clear(struct table *table, struct history *history, uint32_t row);
+void rows_clear(struct table *table, struct history *history, uint32_t row, struct rows_freed *freed);
+
+/* To be called each second: gives back the memory of rows that were emptied in the second before the last one, which nobody
+ * reads any more. */
+void rows_give_back(struct table *table, struct rows_freed *freed);
 
 #endif

@@ -28,6 +28,7 @@ struct watchlist {
     struct registry *registry;
     struct history *history;
     struct assign *assign;
+    struct rows_freed freed;
     uint64_t *in_file;        /* while a file is applied: bit a row, its server stands in the new one */
     uint32_t left_out;        /* of the file */
     uint32_t stored_left_out; /* of those connected at run time */
@@ -41,7 +42,7 @@ static void on_free(void *user, uint32_t row)
     if (def) {
         rows_rest(watchlist->table, row, def);
     } else {
-        rows_clear(watchlist->table, watchlist->history, row);
+        rows_clear(watchlist->table, watchlist->history, row, &watchlist->freed);
         roster_release(watchlist->roster, row);
     }
 }
@@ -72,6 +73,11 @@ void watchlist_destroy(struct watchlist *watchlist)
     assign_destroy(watchlist->assign);
     free(watchlist->in_file);
     free(watchlist);
+}
+
+void watchlist_tick(struct watchlist *watchlist)
+{
+    rows_give_back(watchlist->table, &watchlist->freed);
 }
 
 struct assign *watchlist_assign(struct watchlist *watchlist)

@@ -51,6 +51,9 @@ MUST_CHECK int watchlist_connect(struct watchlist *watchlist, struct server_def 
 /* Takes a server that was connected at run time away, durably. 0, UNKNOWN, CONFLICT, or a negative errno. */
 MUST_CHECK int watchlist_disconnect(struct watchlist *watchlist, const char *id);
 
+/* To be called each second. */
+void watchlist_tick(struct watchlist *watchlist);
+
 /* For those who talk to the workers. */
 struct assign *watchlist_assign(struct watchlist *watchlist);
 

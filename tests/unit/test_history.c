@@ -192,7 +192,7 @@ static void removed_and_added_again_counts_on(void **state)
     assert_int_equal(history_settle(&scene->history), 0);
     begin_row(scene);
     table_set_generation(scene->fixture->table, ROW, KIND_TOOLS, 40);
-    rows_clear(scene->fixture->table, &scene->history, ROW);
+    rows_clear(scene->fixture->table, &scene->history, ROW, &(struct rows_freed){0});
     begin_row(scene);
     assert_int_equal(generation(scene), 40);
     assert_int_equal(published(scene), 40);

@@ -154,6 +154,83 @@ static void rows_are_listed_when_the_hub_says_so(void **state)
     assert_false(table_row_is_listed(fixture->table, 3));
 }
 
+static int64_t memory_of(const struct fixture *fixture)
+{
+    struct stat status;
+    assert_int_equal(stat(fixture->file, &status), 0);
+    return (int64_t)status.st_blocks * 512;
+}
+
+static void reserve_all(struct table *table)
+{
+    for (uint32_t i = 0; i < CAPACITY; i++) {
+        struct row row = row_called("a");
+        assert_int_equal(table_row_reserve(table, i), 0);
+        table_row_set_owner(table, i, TABLE_NO_OWNER, i + 1);
+        table_row_write(table, i, &row);
+    }
+}
+
+static void retire(struct table *table, uint32_t row)
+{
+    const struct row empty = {0};
+    table_row_write(table, row, &empty);
+    table_row_retire(table, row);
+}
+
+static void retired_rows_give_their_memory_back(void **state)
+{
+    struct fixture *fixture = *state;
+    struct row row;
+    uint32_t incarnation;
+    create(fixture, CAPACITY);
+    int64_t before = memory_of(fixture);
+    reserve_all(fixture->table);
+    int64_t full = memory_of(fixture);
+    assert_true(full - before >= (int64_t)(CAPACITY * sizeof(struct layout_row)));
+    for (uint32_t i = 0; i < CAPACITY; i += 2) /* no page of them is whole */
+        retire(fixture->table, i);
+    table_rows_give_back(fixture->table, 0, CAPACITY);
+    assert_int_equal(memory_of(fixture), full);
+    for (uint32_t i = 1; i < CAPACITY; i += 2) {
+        assert_int_equal(table_row_read(fixture->table, i, &row), 0);
+        assert_string_equal(row.server_id, "a");
+    }
+    for (uint32_t i = 1; i < CAPACITY - 1; i += 2) { /* one after the other, as it happens */
+        retire(fixture->table, i);
+        table_rows_give_back(fixture->table, i, i + 1);
+    }
+    assert_true(memory_of(fixture) - before <= 2 * TABLE_PAGE); /* of the last row */
+    assert_int_equal(table_row_read(fixture->table, CAPACITY - 1, &row), 0);
+    assert_string_equal(row.server_id, "a");
+    assert_int_equal(table_row_read(fixture->table, 7, &row), 0);
+    assert_string_equal(row.server_id, "");
+    assert_int_equal(table_row_owner(fixture->table, 7, &incarnation), TABLE_NO_OWNER);
+    assert_int_equal(incarnation, 8);
+}
+
+static void retired_row_goes_on_with_its_incarnation(void **state)
+{
+    struct fixture *fixture = *state;
+    struct row row;
+    uint32_t incarnation;
+    create(fixture, CAPACITY);
+    reserve_all(fixture->table);
+    for (uint32_t i = 0; i < CAPACITY; i++)
+        retire(fixture->table, i);
+    assert_false(table_row_is_listed(fixture->table, 9));
+    assert_int_equal(table_row_reserve(fixture->table, 9), 0); /* before its memory is gone */
+    table_rows_give_back(fixture->table, 0, CAPACITY);
+    assert_int_equal(table_row_reserve(fixture->table, 10), 0); /* after */
+    for (uint32_t i = 9; i <= 10; i++) {
+        assert_int_equal(table_row_owner(fixture->table, i, &incarnation), TABLE_NO_OWNER);
+        assert_int_equal(incarnation, i + 1);
+        assert_int_equal(table_row_read(fixture->table, i, &row), 0);
+        assert_string_equal(row.server_id, "");
+        assert_int_equal(table_generation(fixture->table, i, KIND_TOOLS), 0);
+    }
+}
+
 static void owners_are_kept_with_their_incarnation(void **state)
 {
     struct fixture *fixture = *state;
@@ -342,6 +419,8 @@ int main(void)
         TEST(mark_that_was_wiped_lists_nothing),
         TEST(texts_are_cut_between_characters),
         TEST(rows_are_listed_when_the_hub_says_so),
+        TEST(retired_rows_give_their_memory_back),
+        TEST(retired_row_goes_on_with_its_incarnation),
         TEST(owners_are_kept_with_their_incarnation),
         TEST(torn_row_is_busy_and_can_be_repaired),
         TEST(torn_row_is_found_by_the_next_owner),

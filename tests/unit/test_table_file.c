@@ -152,8 +152,8 @@ static void layout_error_names_both_versions(void **state)
     create(fixture, CAPACITY);
     write_at(fixture->file, offsetof(struct layout_header, layout_version), &version, sizeof(version));
     assert_int_equal(table_open(fixture->dir, TABLE_READ_ONLY, &table, fixture->error), TABLE_FOREIGN);
-    assert_non_null(strstr(fixture->error, "table of layout 3"));
-    assert_non_null(strstr(fixture->error, "this program has layout 2"));
+    assert_non_null(strstr(fixture->error, "table of layout 4"));
+    assert_non_null(strstr(fixture->error, "this program has layout 3"));
     assert_non_null(strstr(fixture->error, "use the mcp-brokerctl of the running broker"));
 }
 
