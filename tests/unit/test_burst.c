@@ -205,6 +205,26 @@ static void test_the_last_change_is_never_lost(void **unused)
     }
 }
 
+static void test_a_fetch_for_the_fingerprint_only_can_be_put_off(void **unused)
+{
+    (void)unused;
+    struct burst burst = {0};
+    assert_int_equal(burst_heard(&burst, &plain, 1000), BURST_PUBLISH);
+    assert_true(burst_is_told(&burst));
+    assert_int_equal(burst_heard(&burst, &plain, 1001), 0);
+    assert_false(burst_is_told(&burst));
+    assert_int_equal(burst_expired(&burst, &plain, 1100), BURST_PUBLISH);
+    assert_int_equal(burst_expired(&burst, &plain, 1001 + BURST_SETTLE_MS), BURST_FETCH);
+    assert_true(burst_is_told(&burst));
+    burst_put_off(&burst, 3000, 5000);
+    assert_int_equal(burst_expired(&burst, &plain, 7999), 0);
+    assert_int_equal(burst_expired(&burst, &plain, 8000), BURST_FETCH);
+    assert_int_equal(burst_fetched(&burst, &plain, 8001, true, 0), BURST_FRESH | BURST_TOLD);
+
+    assert_int_equal(burst_heard(&burst, &enriched, 9000), BURST_FETCH);
+    assert_false(burst_is_told(&burst));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +236,7 @@ int main(void)
         cmocka_unit_test(test_a_failed_fetch_is_tried_again),
         cmocka_unit_test(test_enriched_fetches_first),
         cmocka_unit_test(test_enriched_gives_up_waiting),
+        cmocka_unit_test(test_a_fetch_for_the_fingerprint_only_can_be_put_off),
         cmocka_unit_test(test_flush_tells_what_is_owed_once),
         cmocka_unit_test(test_the_last_change_is_never_lost),
     };

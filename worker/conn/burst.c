@@ -130,6 +130,17 @@ bool burst_want(struct burst *burst)
     return true;
 }
 
+void burst_put_off(struct burst *burst, uint64_t now_ms, uint64_t wait_ms)
+{
+    burst->fetching = false;
+    burst->fetch_due = now_ms + wait_ms;
+}
+
+bool burst_is_told(const struct burst *burst)
+{
+    return burst->told && !burst->pending && burst->publish_by == 0;
+}
+
 /* Fetched in vain: a change was heard meanwhile. One that waits for the list is fetched for at the window's end. */
 static void fetch_again(struct burst *burst, uint64_t now_ms)
 {

@@ -3,7 +3,7 @@
  * server.
  *
  * Plain: the first change goes out at once and opens a window; what comes within it is one event at its end. The list is
- * fetched when changes have settled, only to know its fingerprint: an event has gone out already. It may show a change
+ * fetched when changes have settled, only to know its fingerprint: an event has gone out already, and it may be put off. It may show a change
  * whose notification is still on its way; so it is believed (BURST_CONFIRM) only when none comes for a while.
  * Enriched: the list is fetched first and decides (an unchanged one is no event); when it can't be had in
  * BURST_LIST_MAX_MS the plain event goes out.
@@ -59,6 +59,12 @@ unsigned burst_expired(struct burst *burst, const struct burst_options *options,
 
 /* Somebody wants the list for another reason. True: fetch it now; false: the one under way is fetched again. */
 bool burst_want(struct burst *burst);
+
+/* The list that was to be fetched is not, but after `wait_ms`; only when nobody waits for it (burst_is_told). */
+void burst_put_off(struct burst *burst, uint64_t now_ms, uint64_t wait_ms);
+
+/* Whether all that was heard has been told, so that a list is fetched for its fingerprint only. */
+bool burst_is_told(const struct burst *burst);
 
 /* The list has come, or (`ok` false) failed: then it is fetched again after `retry_ms`. Bits of both enums. */
 unsigned burst_fetched(struct burst *burst, const struct burst_options *options, uint64_t now_ms, bool ok,

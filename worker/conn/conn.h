@@ -13,6 +13,7 @@
 #include "common/server_def.h"
 #include "common/table.h"
 #include "worker/conn/admission.h"
+#include "worker/conn/pace.h"
 #include "worker/conn/publish.h"
 #include "worker/conn/timeline.h"
 #include "worker/peer/peer.h"
@@ -33,6 +34,7 @@ struct conn_env {
     struct timeline *timeline;
     struct admission *admission;
     char full_text[ROW_ERROR_SIZE]; /* what a server is told that waits for ADMISSION_FULL */
+    struct pace settling;           /* of fetches that only settle a fingerprint */
     uint64_t random;                /* state of the generator behind all jitter; any value */
     size_t count;                   /* connections that there are */
 };

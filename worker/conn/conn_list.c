@@ -20,6 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Lists that a worker fetches in a second only to know their fingerprints: enough for servers as they are, and little
+ * work while thousands of them change all the time. One that has to wait is told as changed once more if this process
+ * dies before. */
+enum { SETTLING_A_SECOND = 100, SETTLING_WAIT_MS = 5000 };
+
 enum { NOISY_WINDOW_MS = 10000 };
 
 /* A server that tells of changes all the time is believed, and told of less often. */
@@ -262,8 +267,15 @@ uint64_t conn_list_due(const struct conn *conn)
 void conn_list_expired(struct conn *conn, uint64_t now_ms)
 {
     struct burst_options options = options_of(conn);
-    for (size_t i = 0; i < conn->list_count; i++)
-        obey(conn, &conn->lists[i], burst_expired(&conn->lists[i].burst, &options, now_ms));
+    for (size_t i = 0; i < conn->list_count; i++) {
+        struct burst *burst = &conn->lists[i].burst;
+        unsigned todo = burst_expired(burst, &options, now_ms);
+        if (todo & BURST_FETCH && burst_is_told(burst) && !pace_take(&conn->env->settling, SETTLING_A_SECOND, now_ms)) {
+            burst_put_off(burst, now_ms, retry_jitter(SETTLING_WAIT_MS, conn_random(conn->env)));
+            todo &= ~(unsigned)BURST_FETCH;
+        }
+        obey(conn, &conn->lists[i], todo);
+    }
 }
 
 void conn_list_stop(struct conn *conn, bool publish)
