@@ -68,6 +68,8 @@ free_pub:
 
 int bus_pub_send(struct bus_pub *pub, const void *bytes, size_t size)
 {
+    if (atomic_load(&pub->socket.pipes) == 0)
+        return 0; /* nng would take it, and drop it */
     nng_msg *message = bus_message(bytes, size);
     if (!message)
         return -ENOMEM;

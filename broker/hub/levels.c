@@ -4,7 +4,8 @@
  * the registry knows as published is never ahead of what was.
  *
  * What was stored last is remembered as one hash a row. A pass reads the rows in slices and stores those whose hash
- * differs, one transaction a slice and at most STORES_MAX servers in it, so that the loop never waits for long.
+ * differs, one transaction a slice and at most STORES_MAX servers in it; between slices the loop has time for events, which
+ * must not wait for this.
  * Hashes are taken over only when the transaction was committed: one that failed is tried again in the next pass.
  */
 #include "broker/hub/levels.h"
@@ -17,7 +18,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum { PASS_EVERY_S = 5, SLICE_ROWS = 4096, STORES_MAX = 600 };
+enum { PASS_EVERY_S = 5, SLICE_EVERY_MS = 10, SLICE_ROWS = 1024, STORES_MAX = 64 };
 
 /* All that is stored of a server, and what says which server it is. No padding: it is hashed as it stands. */
 struct content {
@@ -41,7 +42,7 @@ struct levels {
     struct roster *roster;
     struct registry *registry;
     uint64_t *hashes;     /* by row */
-    uv_idle_t *slices;    /* freed by its close callback */
+    uv_timer_t *slices;   /* freed by its close callback */
     struct stored *batch; /* STORES_MAX of them */
     size_t batch_count;
     uint32_t next_row;
@@ -67,7 +68,7 @@ int levels_open(uv_loop_t *loop, struct table *table, struct roster *roster, str
         levels_close(levels);
         return -ENOMEM;
     }
-    uv_idle_init(loop, levels->slices);
+    uv_timer_init(loop, levels->slices);
     levels->slices->data = levels;
     *out = levels;
     return 0;
@@ -125,6 +126,8 @@ static int store(struct levels *levels, const char *id, const struct content *co
     memory.protocol_version[sizeof(memory.protocol_version) - 1] = '\0';
     int result = registry_store_memory(levels->registry, id, &memory);
     for (unsigned kind = 0; result == 0 && kind < KIND_COUNT; kind++) {
+        if (content->lists[kind].generation == 0 && content->lists[kind].seen == 0)
+            continue; /* a list that is not watched */
         const struct registry_level level = {
             .generation = content->lists[kind].generation,
             .published = content->lists[kind].published,
@@ -174,11 +177,11 @@ static int slice(struct levels *levels)
     return result;
 }
 
-static void on_slice(uv_idle_t *handle)
+static void on_slice(uv_timer_t *handle)
 {
     struct levels *levels = handle->data;
     if (slice(levels) != 0 || levels->next_row >= roster_end(levels->roster))
-        uv_idle_stop(handle);
+        uv_timer_stop(handle);
 }
 
 void levels_tick(struct levels *levels)
@@ -186,13 +189,13 @@ void levels_tick(struct levels *levels)
     if (++levels->ticks % PASS_EVERY_S != 0 || uv_is_active((uv_handle_t *)levels->slices))
         return;
     levels->next_row = 0;
-    uv_idle_start(levels->slices, on_slice);
+    uv_timer_start(levels->slices, on_slice, 0, SLICE_EVERY_MS);
 }
 
 int levels_flush(struct levels *levels)
 {
     int result = 0;
-    uv_idle_stop(levels->slices);
+    uv_timer_stop(levels->slices);
     levels->next_row = 0;
     levels->any_busy = false;
     while (result == 0 && levels->next_row < roster_end(levels->roster))

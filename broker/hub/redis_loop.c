@@ -40,8 +40,11 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         redisAsyncHandleWrite(*watch->place);
 }
 
+/* hiredis asks again with each command; libuv would take the descriptor out of epoll and put it back each time. */
 static void watch_for(struct watch *watch, int events)
 {
+    if (events == watch->events)
+        return;
     watch->events = events;
     int result = events ? uv_poll_start(&watch->poll, events, on_poll) : uv_poll_stop(&watch->poll);
     if (result != 0)

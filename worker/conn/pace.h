@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How many of something may begin in a second: a number at once, as many more a second, no more for having waited longer.
+/* How many of something may begin in a second: evenly, with a tenth of a second's worth at once, no more for having rested.
  * What is refused is asked for again later; nobody queues. Pure. */
 #ifndef WORKER_PACE_H
 #define WORKER_PACE_H

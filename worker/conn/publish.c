@@ -66,16 +66,17 @@ static void forget_diffs(struct publish *publish)
 void publish_note(struct publish *publish, uint32_t row, uint32_t incarnation, unsigned type, json_t *diff)
 {
     if (publish->count == BELL_ITEMS_MAX)
-        publish_flush(publish);
+        (void)publish_flush(publish);
     publish->diffs[publish->count] = json_incref(diff);
     publish->items[publish->count++] =
         (struct bell_item){.row = row, .incarnation = incarnation, .type = type, .diff = diff};
 }
 
-void publish_flush(struct publish *publish)
+size_t publish_flush(struct publish *publish)
 {
-    if (publish->count == 0)
-        return;
+    size_t count = publish->count;
+    if (count == 0)
+        return 0;
     struct bell bell = {
         .slot = publish->slot,
         .start_count = publish->start_count,
@@ -97,6 +98,7 @@ void publish_flush(struct publish *publish)
         log_warn("bell.lost", LOG_U64("sequence", bell.sequence), LOG_I64("result", result));
     forget_diffs(publish);
     publish->count = 0;
+    return count;
 }
 
 void publish_close(struct publish *publish)

@@ -8,6 +8,7 @@
 #include "common/table.h"
 
 #include <jansson.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct publish;
@@ -20,8 +21,8 @@ MUST_CHECK int publish_open(const char *run_dir, int queue, struct table *table,
 /* Notes a change of the row: `type` is an enum kind or EVENT_STATUS; `diff` (referenced) may be NULL. */
 void publish_note(struct publish *publish, uint32_t row, uint32_t incarnation, unsigned type, json_t *diff);
 
-/* Sends what was noted since the last time; before the loop goes to sleep. */
-void publish_flush(struct publish *publish);
+/* Sends what was noted since the last time, and gives how many changes that were; before the loop goes to sleep. */
+size_t publish_flush(struct publish *publish);
 
 /* What was not flushed is not sent. NULL does nothing. */
 void publish_close(struct publish *publish);
