@@ -75,7 +75,7 @@ static int set_up(void **state)
         assert_non_null(lot.cars[i]);
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
         lot.cars[i]->peer = ends[1];
-        assert_int_equal(park_enter(lot.park, &lot.cars[i]->place, ends[0]), 0);
+        assert_int_equal(park_enter(lot.park, &lot.cars[i]->place, ends[0], NULL), 0);
     }
     *state = &lot;
     return 0;
@@ -173,7 +173,7 @@ static void test_what_cannot_be_watched(void **state)
     struct lot *lot = *state;
     struct park_place place = {0};
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    assert_int_equal(park_enter(lot->park, &place, fd), -EPERM);
+    assert_int_equal(park_enter(lot->park, &place, fd, NULL), -EPERM);
     park_leave(&place);
     assert_int_equal(close(fd), 0); /* it still is ours */
 }

@@ -5,11 +5,12 @@
  *
  * The socket is taken over by a duplicate of its descriptor: libcurl then closes its own with the connection, and the
  * TCP connection lives on, with all its options. Without TLS, libcurl holds back no byte that it has read. So what the
- * duplicate reads is what follows.
+ * duplicate reads is what follows. With TLS, the connection's keys travel along (park_tls.c).
  *
- * What is not so simple stays where it is: TLS (the connection's keys are libcurl's), HTTP/2, a body of known length. So
- * does a stream for which there is no descriptor. Owners can't tell the difference but for `--no-park`. */
+ * What is not so simple stays where it is: TLS within a proxy's TLS, HTTP/2, a body of known length. So does a stream for
+ * which there is no descriptor. Owners can't tell the difference but for `--no-park`. */
 #include "worker/http/http_internal.h"
+#include "worker/http/park_tls.h"
 
 #include <fcntl.h>
 #include <stddef.h>
@@ -17,21 +18,38 @@
 #include <strings.h>
 #include <unistd.h>
 
-/* What libcurl takes for a proxy of http URLs, when it is not told. */
-static const char *const PROXY_VARIABLES[] = {"http_proxy", "all_proxy", "ALL_PROXY"};
+/* Where libcurl looks for a proxy, when it is not told of one. */
+static const char *const PROXY_VARIABLES[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
 
-static const char *proxy_of(const struct http_request *request)
+static bool is_secure(const char *url)
 {
-    const char *proxy = request->proxy;
-    for (size_t i = 0; !proxy && i < ARRAY_LENGTH(PROXY_VARIABLES); i++)
-        proxy = getenv(PROXY_VARIABLES[i]);
-    return proxy ? proxy : "";
+    return url && strncasecmp(url, "https:", 6) == 0;
+}
+
+/* Whether the way there may be secured itself. */
+static bool proxy_is_secure(const struct http_request *request)
+{
+    if (request->proxy)
+        return is_secure(request->proxy);
+    for (size_t i = 0; i < ARRAY_LENGTH(PROXY_VARIABLES); i++)
+        if (is_secure(getenv(PROXY_VARIABLES[i])))
+            return true;
+    return false;
 }
 
 bool http_parked_may(const struct http *http, const struct http_request *request)
 {
-    return http->parks && request->total_timeout_ms == 0 && strncasecmp(request->url, "http://", 7) == 0 &&
-           strncasecmp(proxy_of(request), "https:", 6) != 0;
+    return http->parks && request->total_timeout_ms == 0 && !proxy_is_secure(request) &&
+           (!is_secure(request->url) || park_tls_can());
+}
+
+/* NULL: there is none, or it is not OpenSSL's. */
+static struct ssl_st *tls_of(const struct http_exchange *exchange)
+{
+    struct curl_tlssessioninfo *info = NULL;
+    if (curl_easy_getinfo(exchange->easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || !info)
+        return NULL;
+    return info->backend == CURLSSLBACKEND_OPENSSL ? info->internals : NULL;
 }
 
 bool http_parked_fits(const struct http_exchange *exchange, const struct http_head *head)
@@ -71,7 +89,8 @@ bool http_parked_enter(struct http_exchange *exchange)
     int fd = exchange->socket >= 0 ? fcntl(exchange->socket, F_DUPFD_CLOEXEC, 0) : -1;
     if (fd < 0)
         return false;
-    if (park_enter(exchange->http->park, &exchange->place, fd) == 0)
+    struct ssl_st *tls = tls_of(exchange);
+    if ((tls || !is_secure(exchange->url)) && park_enter(exchange->http->park, &exchange->place, fd, tls) == 0)
         return true;
     close(fd);
     return false;

@@ -6,8 +6,11 @@
  * searched for a place that leaves: no event can name one that is gone. That happens rarely, and the list is short.
  *
  * Each readable socket is read once a turn, as much as the buffer takes; epoll tells again of what is left, after the
- * others have had their turn. Nothing is ever written. */
+ * others have had their turn. Nothing is ever written. Over TLS a turn is a record, for which the buffer has room; but what
+ * OpenSSL has read of one before it came here, no socket tells. So the first turn comes unasked: a socket can be written. */
 #include "worker/http/park.h"
+
+#include "worker/http/park_tls.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -28,15 +31,35 @@ struct park {
     uint8_t buffer[BUFFER_SIZE];
 };
 
+static MUST_CHECK int settle(struct park *park, struct park_place *place)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = place};
+    if (epoll_ctl(park->epoll, EPOLL_CTL_MOD, place->fd, &event) != 0)
+        return -errno;
+    place->settled = true;
+    return park_tls_settle(place->tls);
+}
+
+/* Bytes, 0 at the end, or a negative errno. */
+static ssize_t receive(struct park *park, struct park_place *place)
+{
+    if (!place->tls) {
+        ssize_t got = recv(place->fd, park->buffer, BUFFER_SIZE, MSG_DONTWAIT);
+        return got < 0 ? -errno : got;
+    }
+    int result = place->settled ? 0 : settle(park, place);
+    return result < 0 ? result : park_tls_read(place->tls, park->buffer, BUFFER_SIZE);
+}
+
 static void read_place(struct park *park, struct park_place *place)
 {
-    ssize_t got = recv(place->fd, park->buffer, BUFFER_SIZE, MSG_DONTWAIT);
+    ssize_t got = receive(park, place);
     if (got > 0)
         park->handlers->on_bytes(place, park->buffer, (size_t)got);
     else if (got == 0)
         park->handlers->on_end(place, 0);
-    else if (errno != EAGAIN && errno != EINTR)
-        park->handlers->on_end(place, errno);
+    else if (got != -EAGAIN && got != -EINTR)
+        park->handlers->on_end(place, (int)-got);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -92,12 +115,17 @@ void park_destroy(struct park *park)
     uv_close((uv_handle_t *)&park->poll, on_closed);
 }
 
-int park_enter(struct park *park, struct park_place *place, int fd)
+int park_enter(struct park *park, struct park_place *place, int fd, struct ssl_st *tls)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = place};
+    struct epoll_event event = {.events = tls ? EPOLLIN | EPOLLOUT : EPOLLIN, .data.ptr = place};
     if (epoll_ctl(park->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
         return -errno;
-    *place = (struct park_place){.park = park, .fd = fd};
+    int result = tls ? park_tls_take(tls, fd) : 0;
+    if (result != 0) {
+        epoll_ctl(park->epoll, EPOLL_CTL_DEL, fd, NULL);
+        return result;
+    }
+    *place = (struct park_place){.park = park, .fd = fd, .tls = tls};
     if (park->taken++ == 0)
         uv_poll_start(&park->poll, UV_READABLE, on_readable);
     return 0;
@@ -112,6 +140,7 @@ void park_leave(struct park_place *place)
         if (park->events[i].data.ptr == place)
             park->events[i].data.ptr = NULL;
     epoll_ctl(park->epoll, EPOLL_CTL_DEL, place->fd, NULL);
+    park_tls_close(place->tls);
     close(place->fd);
     place->park = NULL;
     if (--park->taken == 0)

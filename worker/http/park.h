@@ -6,6 +6,7 @@
 
 #include "common/compiler.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
@@ -13,6 +14,8 @@
 struct park;
 
 struct park_place;
+
+struct ssl_st;
 
 /* Each may leave any place, also the one that it is called for. */
 struct park_handlers {
@@ -25,6 +28,8 @@ struct park_handlers {
 struct park_place {
     struct park *park; /* NULL: not in a park */
     int fd;
+    struct ssl_st *tls; /* NULL: the socket's bytes are what is read */
+    bool settled;       /* that which `tls` comes from has let go of it */
 };
 
 /* `handlers` outlive the park. */
@@ -32,9 +37,9 @@ MUST_CHECK int park_create(uv_loop_t *loop, const struct park_handlers *handlers
 /* No place may be taken. The loop frees the memory in its next turn. NULL does nothing. */
 void park_destroy(struct park *park);
 
-/* From the loop's next turn on the socket is read; it is the park's from here on. 0 or a negative errno: then it still is
- * the caller's. */
-MUST_CHECK int park_enter(struct park *park, struct park_place *place, int fd);
+/* From the loop's next turn on the socket is read; it is the park's from here on. With `tls` not NULL it is read through
+ * that, as park_tls_take says. 0 or a negative errno: then it still is the caller's. */
+MUST_CHECK int park_enter(struct park *park, struct park_place *place, int fd, struct ssl_st *tls);
 
 /* Closes the socket; no handler runs any more, and the place's memory is the user's again. Does nothing for a place that
  * is in no park. */

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* A TLS connection that libcurl has set up and verified, and that is read on without it. Loop thread only. */
+#ifndef WORKER_PARK_TLS_H
+#define WORKER_PARK_TLS_H
+
+#include "common/compiler.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct ssl_st;
+
+/* Whether libcurl's calls reach what this needs of them; without it connections stay in libcurl. */
+bool park_tls_can(void);
+
+/* Takes a share in libcurl's `tls`, to be read from `fd`, a duplicate of its socket, from here on. libcurl must not read or
+ * write it any more, and let go of it before the first park_tls_read. 0, or a negative errno: all is as before. */
+MUST_CHECK int park_tls_take(struct ssl_st *tls, int fd);
+
+/* libcurl has let go. 0 or a negative errno: it has not left the connection as it was, and nothing can be read. */
+MUST_CHECK int park_tls_settle(struct ssl_st *tls);
+
+/* Bytes, at most one record's; 0 when the peer has closed in order; -EAGAIN when there are none yet; or another negative
+ * errno. `size` must have room for a record, so that none waits where the socket does not tell. */
+MUST_CHECK ssize_t park_tls_read(struct ssl_st *tls, uint8_t *bytes, size_t size);
+
+/* Says goodbye to the peer and frees it; the descriptor stays the caller's. NULL does nothing. */
+void park_tls_close(struct ssl_st *tls);
+
+#endif
