@@ -183,3 +183,43 @@ test('questions above the rate are answered with an error, and others are not', 
   assert.deepEqual([code, /more questions in a minute than --max-questions/.test(stderr)], [1, true]);
   assert.equal(hits(await scrape(portOf(broker)), 'questions'), 1);
 });
+
+/** The sequence of each event that a raw subscriber has received, beats left out. */
+function sequencesOf({ received }) {
+  const sequences = [], key = Buffer.from('sequence');
+  for (let at = 0, size; at + 9 <= received.length && (size = Number(received.readBigUInt64BE(at + 1))) <= received.length - at - 9; at += 9 + size) {
+    const message = received.subarray(at + 9, at + 9 + size);
+    const number = message.indexOf(key) + key.length + 1; // of 64 bits, behind its type
+    if (message.toString('latin1', 0, 5) !== 'beat/') sequences.push(Number(message.readBigUInt64BE(number)));
+  }
+  return sequences;
+}
+
+test('a subscriber that does not read loses the oldest events, for it alone, and can tell', async (t) => {
+  const queue = 64, rounds = 60;
+  const fleet = await Promise.all(Array.from({ length: 20 }, () => startHostileServer(t)));
+  const broker = await startBroker(t, {
+    servers: Object.fromEntries(fleet.map(({ url }, i) => [`s${i}-${'x'.repeat(100)}`, { url }])),
+    args: ['--workers', '1', '--coalesce', '0', '--subscriber-queue', `${queue}`],
+  });
+  await until('all to listen', async () => (await broker.states()).every(({ state }) => state === 'listening'));
+  const path = join(broker.runDir, 'events.sock');
+  const [good, deaf] = [await nngClient(t, path, protocols.sub), await nngClient(t, path, protocols.sub)];
+  await until('both to be there', () => good.received.length > 0 && deaf.received.length > 0); // a beat
+  deaf.socket.pause();
+  for (let round = 1; round <= rounds; round++) {
+    for (const server of fleet) server.change();
+    await until('the others to get all', () => sequencesOf(good).length >= round * fleet.length);
+  }
+  const told = sequencesOf(good);
+  const missing = told.flatMap((sequence, i) => (i > 0 && sequence !== told[i - 1] + 1 ? [[told[i - 1], sequence]] : []));
+  assert.deepEqual(missing, [], 'the other one misses nothing');
+  deaf.socket.resume();
+  await until('it to have caught up', () => sequencesOf(deaf).at(-1) >= told.at(-1));
+  const heard = sequencesOf(deaf);
+  const gaps = heard.flatMap((sequence, i) => (i > 0 && sequence !== heard[i - 1] + 1 ? [i] : []));
+  assert.equal(gaps.length, 1, `one gap, of the oldest that waited: ${gaps}`);
+  const kept = heard.slice(gaps[0]).filter((sequence) => sequence <= told.at(-1)).length;
+  assert.ok(kept <= queue && kept > queue / 2, `${kept} waited, besides beats`);
+  assert.equal(heard[0], told[0]);
+});
