@@ -198,6 +198,34 @@ test('its standard error is in the log, with its id, and not too much of it', as
   assert.equal(broker.log('stdio.stderr_left_out')[0].lines, 81);
 });
 
+/** Answers a list with one write of long and short lines, each of which asks something, and notes the order of the replies. */
+const wordy = `
+  const { appendFileSync } = require('node:fs');
+  const say = (...messages) => process.stdout.write(messages.map((each) => JSON.stringify({ jsonrpc: '2.0', ...each }) + '\\n').join(''));
+  const padding = 'x'.repeat(200000), capabilities = { tools: { listChanged: true } };
+  const ping = (id, size) => ({ id, method: 'ping', params: { padding: padding.slice(0, size) } });
+  let lists = 0;
+  require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
+    const { id, method, result } = JSON.parse(line);
+    if (result) return appendFileSync('replies', id + ' ');
+    if (method === 'initialize') return say({ id, result: { protocolVersion: '2025-11-25', capabilities, serverInfo: { name: 's', version: '1' } } });
+    if (method !== 'tools/list') return id === undefined || say({ id, error: { code: -32601, message: 'no such method' } });
+    const tools = Array.from({ length: ++lists }, (_, i) => ({ name: 'tool-' + i, description: padding, inputSchema: { type: 'object' } }));
+    if (lists > 1) return say({ id, result: { tools } });
+    say(ping(1, 0), { id, result: { tools } }, ping(2, 0), ping(3, 34000), ping(4, 0), ping(5, 33000), ping(6, 0), ping(7, 200000),
+      { method: 'notifications/tools/list_changed' });
+  });`;
+
+test('long lines, which are parsed beside the loop, are heard in their order with the short ones', async (t) => {
+  const script = newScript();
+  const definition = { command: node, args: ['-e', wordy], cwd: script.cwd };
+  const broker = await startBroker(t, { servers: { s: definition }, args: ['--workers', '1', '--coalesce', '0'] });
+  await until('the list after the last line', async () => (await broker.ask('show', 's')).toolCount === 2);
+  await until('all replies', () => script.read('replies').split(' ').length === 8);
+  assert.equal(script.read('replies'), '1 2 3 4 5 6 7 ');
+  assert.deepEqual(broker.log('stdio.junk'), []);
+});
+
 const patient = { timeout: 10_000 };
 const odd = {
   'junk on standard output': { behaviour: ['junk'] },

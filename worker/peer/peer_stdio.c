@@ -9,10 +9,14 @@
  * time; some exit, which is borne with once in an attempt. In the old era notifications simply come; in the new one
  * those of our subscription count. When the process ends, all has ended: starting it again is the owner's to decide.
  *
- * What is no message is passed over, since many programs print something; a flood of it is no server. */
+ * What is no message is passed over, since many programs print something; a flood of it is no server.
+ *
+ * A long line is parsed beside the loop. Meanwhile the process is not read, and the lines that have been read already wait,
+ * in their order. */
 #include "worker/peer/document.h"
 #include "worker/peer/peer_internal.h"
 
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/mask.h"
@@ -20,6 +24,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     JUNK_MAX = 1000, /* lines that are no messages, in a window of time */
@@ -31,9 +36,11 @@ enum phase { DISCOVERING, INITIALIZING, LISTENING, INITIALIZED };
 struct peer_stdio {
     struct peer *peer; /* NULL: it has left while this was `busy` */
     struct stdio_process *process;
-    struct delay *patience; /* until the probe must have been answered */
-    uint32_t id;            /* of the request that the phase is about */
-    uint64_t junk_since_ms; /* monotonic */
+    struct delay *patience;    /* until the probe must have been answered */
+    struct document *document; /* that is being parsed beside the loop, or NULL */
+    struct buf backlog;        /* lines that came behind it, each with its end */
+    uint32_t id;               /* of the request that the phase is about */
+    uint64_t junk_since_ms;    /* monotonic */
     uint64_t junk_total;
     unsigned junk; /* since then */
     enum phase phase;
@@ -267,33 +274,107 @@ static bool has_message(const json_t *document)
     return false;
 }
 
-static bool parse(struct peer_stdio *stdio, const char *line, size_t size, json_t **document)
+/* Takes what parsing came to. */
+static void take(struct peer_stdio *stdio, int outcome, json_t *document, bool is_large)
 {
-    struct limits *limits = stdio->peer->env->limits;
-    int outcome = jsonrpc_parse(line, size, limits->depth, document);
     if (outcome == JSONRPC_TOO_DEEP)
-        limits_hit(limits, COUNTER_LIMIT_DEPTH);
+        limits_hit(stdio->peer->env->limits, COUNTER_LIMIT_DEPTH);
+    if (outcome == 0 && has_message(document))
+        deliver(stdio, document, is_large);
+    else
+        on_junk(stdio);
+}
+
+static void on_parsed(void *user, int outcome, json_t *document);
+
+/* False, without memory for that. */
+static bool put_aside(struct peer_stdio *stdio, const char *line, size_t size)
+{
+    const struct peer *peer = stdio->peer;
+    void *copy = malloc(size);
+    if (copy == NULL)
+        return false;
+    memcpy(copy, line, size);
+    if (document_parse(peer->env->loop, copy, size, peer->env->limits->depth, &(struct mask){.def = peer->def},
+                       on_parsed, stdio, &stdio->document) == 0)
+        return true;
+    free(copy);
+    return false;
+}
+
+static void read_line(struct peer_stdio *stdio, const char *line, size_t size)
+{
+    const struct peer *peer = stdio->peer;
+    json_t *document = NULL;
+    if (size >= DOCUMENT_LARGE && put_aside(stdio, line, size))
+        return;
+    int outcome = jsonrpc_parse(line, size, peer->env->limits->depth, &document);
     if (outcome == 0)
-        mask_document(&(struct mask){.def = stdio->peer->def}, line, size, *document);
-    return outcome == 0;
+        mask_document(&(struct mask){.def = peer->def}, line, size, document);
+    take(stdio, outcome, document, false);
+    json_decref(document);
+}
+
+/* Reads what waits, up to the next long line. */
+static void read_backlog(struct peer_stdio *stdio)
+{
+    struct buf backlog = stdio->backlog;
+    size_t at = 0;
+    buf_init(&stdio->backlog, STDIO_READ_SIZE);
+    while (stdio->peer != NULL && stdio->document == NULL && at < backlog.size) {
+        const char *line = (const char *)backlog.bytes + at;
+        size_t size = (size_t)((const char *)memchr(line, '\n', backlog.size - at) - line);
+        read_line(stdio, line, size);
+        at += size + 1;
+    }
+    if (stdio->document != NULL && at < backlog.size) { /* what was there before, and then some */
+        memmove(backlog.bytes, backlog.bytes + at, backlog.size - at);
+        backlog.size -= at;
+        stdio->backlog = backlog;
+    } else {
+        buf_fini(&backlog);
+    }
+}
+
+/* Ends being busy. */
+static void rest(struct peer_stdio *stdio)
+{
+    stdio->busy = false;
+    if (stdio->peer == NULL)
+        free(stdio);
+}
+
+static void on_parsed(void *user, int outcome, json_t *document)
+{
+    struct peer_stdio *stdio = user;
+    uv_loop_t *loop = stdio->peer->env->loop;
+    stdio->document = NULL;
+    stdio->busy = true;
+    take(stdio, outcome, document, true);
+    document_free(loop, document);
+    if (stdio->peer != NULL)
+        read_backlog(stdio);
+    if (stdio->peer != NULL && stdio->document == NULL && stdio->process != NULL)
+        stdio_process_hold(stdio->process, false);
+    rest(stdio);
 }
 
 static void on_line(void *user, const char *line, size_t size)
 {
     struct peer_stdio *stdio = user;
-    json_t *document = NULL;
     if (size == 0)
         return;
     stdio->busy = true;
     peer_on_heard(stdio->peer);
-    if (stdio->peer != NULL && parse(stdio, line, size, &document) && has_message(document))
-        deliver(stdio, document, size >= DOCUMENT_LARGE);
-    else if (stdio->peer != NULL)
-        on_junk(stdio);
-    json_decref(document);
-    stdio->busy = false;
-    if (stdio->peer == NULL)
-        free(stdio);
+    if (stdio->peer != NULL && stdio->document != NULL) {
+        if (buf_append(&stdio->backlog, line, size) != 0 || buf_append(&stdio->backlog, "\n", 1) != 0)
+            peer_end(stdio->peer, PEER_NO_RESOURCES, "no memory");
+    } else if (stdio->peer != NULL) {
+        read_line(stdio, line, size);
+        if (stdio->document != NULL)
+            stdio_process_hold(stdio->process, true);
+    }
+    rest(stdio);
 }
 
 /* --- the process --- */
@@ -305,12 +386,20 @@ static int start_process(struct peer *peer)
                                &stdio->process);
 }
 
+/* What has been said and is not heard yet is of no interest any more. */
+static void drop_unread(struct peer_stdio *stdio)
+{
+    document_cancel(&stdio->document);
+    buf_fini(&stdio->backlog);
+}
+
 static void restart(struct peer *peer)
 {
     struct peer_stdio *stdio = peer->as.stdio;
     stdio->restarted = true;
     stdio->was_probed = false;
     delay_cancel(&stdio->patience);
+    drop_unread(stdio);
     stdio_process_close(&stdio->process);
     int result = start_process(peer);
     if (result == 0)
@@ -361,6 +450,7 @@ static void leave(struct peer *peer)
         peer_post(peer, mcp_cancelled(stdio->id, "no longer wanted"));
     if (stdio->junk_total > 0)
         log_info("stdio.junk_total", LOG_TEXT("server", peer->def->id), LOG_U64("lines", stdio->junk_total));
+    drop_unread(stdio);
     stdio_process_close(&stdio->process);
     delay_cancel(&stdio->patience);
     peer->as.stdio = NULL;
@@ -375,6 +465,7 @@ static int begin(struct peer *peer, int (*first)(struct peer *peer))
     if (peer->as.stdio == NULL)
         return -ENOMEM;
     peer->as.stdio->peer = peer;
+    buf_init(&peer->as.stdio->backlog, STDIO_READ_SIZE);
     int result = start_process(peer);
     if (result == 0)
         result = first(peer);

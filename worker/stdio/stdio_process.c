@@ -33,7 +33,6 @@
 #include <unistd.h>
 
 enum {
-    READ_SIZE = 65536,
     PATIENCE_MS = 1000, /* for an exit, once a pipe has closed */
     NAME_SIZE = 64,
     LAST_ERRORS_SIZE = 4096,
@@ -70,7 +69,7 @@ struct outgoing {
 static unsigned leaving;
 
 /* Of all processes: libuv gives what it has read to a callback before it reads more. */
-static char read_buffer[READ_SIZE];
+static char read_buffer[STDIO_READ_SIZE];
 
 static void finish(struct stdio_process *process);
 
@@ -208,6 +207,14 @@ static void on_output(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
     else
         set_end(process, STDIO_NO_RESOURCES, "no memory");
     tell_end(process);
+}
+
+void stdio_process_hold(struct stdio_process *process, bool is_held)
+{
+    if (is_held)
+        uv_read_stop((uv_stream_t *)&process->output);
+    else
+        uv_read_start((uv_stream_t *)&process->output, on_alloc, on_output);
 }
 
 static void on_errors(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
@@ -486,6 +493,7 @@ void stdio_process_close(struct stdio_process **process)
     struct stdio_process *old = *process;
     *process = NULL;
     delay_cancel(&old->end_delay);
+    stdio_process_hold(old, false); /* lest it should wait for a reader and not hear that it shall end */
     old->handlers = NULL;
     old->is_leaving = true;
     leaving++;

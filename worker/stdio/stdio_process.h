@@ -8,11 +8,13 @@
 #include "common/compiler.h"
 #include "common/server_def.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <uv.h>
 
 enum {
     STDIO_QUEUE_MAX = 256 * 1024, /* bytes that wait to be read by the server */
+    STDIO_READ_SIZE = 65536,
     STDIO_TEXT_SIZE = 128,
 };
 
@@ -43,6 +45,9 @@ struct stdio_handlers {
  * errno; that there is no such command is told by on_end. A line longer than `line_max` ends it. */
 MUST_CHECK int stdio_process_start(uv_loop_t *loop, const struct server_def *def, size_t line_max,
                                    const struct stdio_handlers *handlers, void *user, struct stdio_process **out);
+
+/* Stops or goes on reading its output; what has been read already, up to STDIO_READ_SIZE bytes, is told all the same. */
+void stdio_process_hold(struct stdio_process *process, bool is_held);
 
 /* Writes a line: `text`, and its end. 0; -ENOMEM; or -EPIPE when the server does not read, of which on_end has told or
  * will tell. */
