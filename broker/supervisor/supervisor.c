@@ -13,11 +13,11 @@
 #include "broker/supervisor/child.h"
 #include "broker/supervisor/notify.h"
 #include "broker/supervisor/opened_files.h"
+#include "broker/supervisor/orders.h"
 #include "broker/supervisor/reload.h"
 #include "broker/supervisor/watchdog.h"
 #include "common/buf.h"
 #include "common/file_watch.h"
-#include "common/link.h"
 #include "common/log.h"
 
 #include <assert.h>
@@ -37,7 +37,6 @@ enum {
     HUB_STOP_MS = 5000,
     WORKER_RETRY_MS = 60000,
     HUB_RETRY_MS = 30000, /* sooner: without it nothing is told to anybody */
-    SLOTS_TEXT_MAX = 4096,
 };
 
 enum phase { PHASE_RUNNING, PHASE_STOPPING, PHASE_KILLING, PHASE_OVER };
@@ -68,63 +67,22 @@ static void reconcile(struct supervisor *supervisor);
 
 /* --- what children are told --- */
 
-/* `head` and the configuration behind it; an empty head leaves the line break. */
 static void send_config(struct supervisor *supervisor, struct child *child, const char *word, const char *head)
 {
-    struct buf message;
-    buf_init(&message, LINK_MESSAGE_MAX);
-    char *config = config_encode(supervisor->options->config);
-    if (config != NULL && buf_printf(&message, "%s\n%s", head, config) == 0)
-        child_send(child, word, buf_text(&message));
-    else
-        log_error("config.not_sent", LOG_TEXT("child", child_name(child)), LOG_TEXT("error", "too long"));
-    free(config);
-    buf_fini(&message);
-}
-
-/* A wanted worker that will not live is tried again now and then; until it does its servers are with the others. */
-static bool in_service(const struct supervisor *supervisor, unsigned slot)
-{
-    const struct child *worker = supervisor->workers[slot];
-    return worker != NULL && child_state(worker) != PROCESS_FAILED;
-}
-
-static int write_slots(const struct supervisor *supervisor, bool that_are, struct buf *out)
-{
-    int result = 0;
-    for (unsigned slot = 0; slot < supervisor->workers_wanted && result == 0; slot++)
-        if (in_service(supervisor, slot) == that_are)
-            result = buf_printf(out, "%s%u", out->size > 0 ? " " : "", slot);
-    return result;
+    orders_send_config(child, word, head, supervisor->options->config);
 }
 
 /* Tells the hub when the list has changed, or in any case. While all stop, the list stays: nothing is to move. */
 static void send_slots(struct supervisor *supervisor, bool in_any_case)
 {
-    struct buf slots;
-    if (supervisor->phase != PHASE_RUNNING)
-        return;
-    buf_init(&slots, SLOTS_TEXT_MAX);
-    int result = write_slots(supervisor, true, &slots);
-    if (result == 0)
-        result = buf_append_text(&slots, " out");
-    if (result == 0)
-        result = write_slots(supervisor, false, &slots);
-    if (result == 0 && (in_any_case || strcmp(buf_text(&slots), buf_text(&supervisor->slots)) != 0)) {
-        child_send(supervisor->hub, "slots", buf_text(&slots));
-        buf_fini(&supervisor->slots);
-        supervisor->slots = slots;
-    } else {
-        buf_fini(&slots);
-    }
+    if (supervisor->phase == PHASE_RUNNING)
+        orders_send_slots(supervisor->hub, supervisor->workers, supervisor->workers_wanted, in_any_case,
+                          &supervisor->slots);
 }
 
 static void send_configured(struct supervisor *supervisor)
 {
-    char *text = json_dumps(supervisor->report, JSON_COMPACT);
-    if (text != NULL)
-        child_send(supervisor->hub, "configured", text);
-    free(text);
+    orders_send_report(supervisor->hub, supervisor->report);
 }
 
 static void on_spawned(void *user, struct child *child)
@@ -503,7 +461,7 @@ int supervisor_run(const struct supervisor_options *options)
         log_error("broker.not_started", LOG_TEXT("error", strerror(errno)));
         goto free_workers;
     }
-    buf_init(&supervisor.slots, SLOTS_TEXT_MAX);
+    buf_init(&supervisor.slots, ORDERS_SLOTS_MAX);
     start(&supervisor);
     uv_run(&supervisor.loop, UV_RUN_DEFAULT);
     result = supervisor.killed ? 1 : 0;

@@ -13,13 +13,12 @@
  * out whatever happens: its output is dropped, its errors still go to the log, and its memory goes with the keeper. */
 #include "worker/stdio/stdio_process.h"
 
-#include "common/buf.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/http/delay.h"
 #include "worker/stdio/lines.h"
 #include "worker/stdio/spawner.h"
-#include "worker/stdio/stdio_env.h"
+#include "worker/stdio/stdio_order.h"
 #include "worker/stdio/stdio_stderr.h"
 
 #include <errno.h>
@@ -318,59 +317,6 @@ static int open_leash(uv_pipe_t *ours, int *theirs)
     return result;
 }
 
-static int append_text(struct buf *texts, const char *text)
-{
-    return buf_append(texts, text, strlen(text) + 1);
-}
-
-/* The texts of an order, and how many there are of each kind. */
-static int write_texts(const struct server_def *def, char *const *env, struct buf *texts, struct keeper_order *head)
-{
-    int result = append_text(texts, def->cwd != NULL ? def->cwd : ".");
-    if (result == 0)
-        result = append_text(texts, def->command);
-    for (size_t i = 0; i < def->arg_count && result == 0; i++)
-        result = append_text(texts, def->args[i]);
-    head->words = (uint32_t)def->arg_count + 1;
-    for (head->variables = 0; env[head->variables] != NULL && result == 0; head->variables++)
-        result = append_text(texts, env[head->variables]);
-    head->size = (uint32_t)texts->size;
-    return result;
-}
-
-static void on_ordered(uv_write_t *request, int status)
-{
-    struct outgoing *outgoing = (struct outgoing *)request;
-    (void)status; /* without its order a keeper exits, which is told by the leash */
-    explicit_bzero(outgoing->text, outgoing->size);
-    free(outgoing);
-}
-
-/* Writes what to start, for the keeper to read when it is there. */
-static int send_order(struct stdio_process *process, const struct server_def *def)
-{
-    struct buf texts;
-    struct keeper_order head;
-    struct outgoing *outgoing = NULL;
-    char **env = stdio_env_create(def, environ);
-    buf_init(&texts, KEEPER_ORDER_MAX);
-    int result = env != NULL ? write_texts(def, env, &texts, &head) : -ENOMEM;
-    if (result == 0 && (outgoing = malloc(sizeof(*outgoing) + sizeof(head) + texts.size)) == NULL)
-        result = -ENOMEM;
-    if (result == 0) {
-        outgoing->size = sizeof(head) + texts.size;
-        memcpy(outgoing->text, &head, sizeof(head));
-        memcpy(outgoing->text + sizeof(head), texts.bytes, texts.size);
-        uv_buf_t buf = uv_buf_init(outgoing->text, (unsigned)outgoing->size);
-        result = uv_write(&outgoing->request, (uv_stream_t *)&process->leash, &buf, 1, on_ordered);
-    }
-    if (result != 0)
-        free(outgoing);
-    buf_fini(&texts);
-    stdio_env_destroy(env);
-    return result > 0 ? -E2BIG : result;
-}
-
 static int start(struct stdio_process *process, const struct server_def *def)
 {
     int theirs[KEEPER_FD + 1] = {-1, -1, -1, -1};
@@ -386,7 +332,7 @@ static int start(struct stdio_process *process, const struct server_def *def)
     for (size_t i = 0; i < ARRAY_LENGTH(theirs); i++)
         if (theirs[i] >= 0)
             close(theirs[i]);
-    return result == 0 ? send_order(process, def) : result;
+    return result == 0 ? stdio_order_send(&process->leash, def) : result;
 }
 
 static struct stdio_process *create(uv_loop_t *loop, const struct server_def *def, size_t line_max)
