@@ -13,6 +13,7 @@
 #include "common/slab.h"
 #include "worker/http/delay.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -33,7 +34,6 @@ struct call_resume {
     char *cursor;         /* last event id, or NULL */
 };
 
-/* A stream may be one call for months: kept small. */
 struct call {
     uv_loop_t *loop;
     const struct call_handlers *handlers;
@@ -73,6 +73,20 @@ void call_cancel(struct call **call)
     struct call *old = *call;
     *call = NULL;
     destroy(old);
+}
+
+struct transfer *call_leave_stream(struct call **call, const struct transfer_handlers *handlers, void *user)
+{
+    struct call *old = *call;
+    struct transfer *stream = old->transfer;
+    assert(old->resume == NULL);
+    if (old->answered)
+        return NULL;
+    *call = NULL;
+    old->transfer = NULL;
+    transfer_hand_over(stream, handlers, user);
+    destroy(old);
+    return stream;
 }
 
 /* --- the reply --- */

@@ -72,6 +72,11 @@ MUST_CHECK int call_start(const struct transfer_target *target, const struct cal
 /* Ends it without on_reply, and sets *call to NULL. NULL in *call does nothing. */
 void call_cancel(struct call **call);
 
+/* The call, which is not resumable, has turned out to be a stream that is held, whose answer its owner knows when it comes:
+ * from now on the exchange is the owner's, and tells `handlers`; *call is gone and NULL. NULL when it has been answered
+ * already: all is as before. May be called from on_message. */
+struct transfer *call_leave_stream(struct call **call, const struct transfer_handlers *handlers, void *user);
+
 /* What an exchange that ended without an answer says. */
 struct call_reply call_reply_from_end(const struct transfer_end *end);
 

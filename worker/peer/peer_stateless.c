@@ -16,8 +16,9 @@
 #include <stdlib.h>
 
 struct peer_stateless {
-    struct call *call; /* server/discover, then subscriptions/listen */
-    uint32_t id;       /* of that request */
+    struct call *call;       /* server/discover, then subscriptions/listen, until it is acknowledged; or NULL */
+    struct transfer *stream; /* from then on */
+    uint32_t id;             /* of that request */
     bool retried;
 };
 
@@ -25,6 +26,7 @@ static const char DISCOVER[] = "server/discover";
 static const char LISTEN[] = "subscriptions/listen";
 
 static const struct call_handlers DISCOVER_HANDLERS, LISTEN_HANDLERS;
+static const struct transfer_handlers STREAM_HANDLERS;
 
 static struct transfer_target target_of(const struct peer *peer)
 {
@@ -143,10 +145,20 @@ void peer_stateless_on_message(struct peer *peer, uint32_t id, const struct json
     }
 }
 
+static bool is_acknowledged(uint32_t id, const struct jsonrpc_message *message)
+{
+    uint8_t kinds;
+    return jsonrpc_is_id(id, mcp_subscription(message)) && mcp_is_acknowledgement(message, &kinds);
+}
+
+/* A stream that is acknowledged is listened to for months, or left at once: the call is not kept for that. */
 static void on_message(void *user, const struct jsonrpc_message *message)
 {
     struct peer *peer = user;
-    peer_stateless_on_message(peer, peer->as.stateless->id, message);
+    struct peer_stateless *stateless = peer->as.stateless;
+    if (is_acknowledged(stateless->id, message))
+        stateless->stream = call_leave_stream(&stateless->call, &STREAM_HANDLERS, peer);
+    peer_stateless_on_message(peer, stateless->id, message);
 }
 
 /* The stream was refused, or ended before it was acknowledged. */
@@ -180,7 +192,7 @@ void peer_stateless_over(struct peer *peer, const struct call_reply *reply)
                  reply->verdict == CALL_BROKEN ? reply->problem : reply->http->text);
 }
 
-static void on_stream_end(void *user, const struct call_reply *reply)
+static void on_reply(void *user, const struct call_reply *reply)
 {
     struct peer *peer = user;
     peer->as.stateless->call = NULL;
@@ -188,7 +200,30 @@ static void on_stream_end(void *user, const struct call_reply *reply)
 }
 
 static const struct call_handlers LISTEN_HANDLERS = {
-    .on_heard = on_heard, .on_message = on_message, .on_reply = on_stream_end};
+    .on_heard = on_heard, .on_message = on_message, .on_reply = on_reply};
+
+static void on_stream_message(void *user, const struct jsonrpc_message *message)
+{
+    struct peer *peer = user;
+    uint32_t id = peer->as.stateless->id;
+    bool is_error = message->type == JSONRPC_ERROR;
+    if ((is_error && message->id == NULL) ||
+        ((is_error || message->type == JSONRPC_RESULT) && jsonrpc_is_id(id, message->id)))
+        end_gracefully(peer);
+    else
+        peer_stateless_on_message(peer, id, message);
+}
+
+static void on_stream_end(void *user, const struct transfer_end *end)
+{
+    struct peer *peer = user;
+    const struct call_reply reply = call_reply_from_end(end);
+    peer->as.stateless->stream = NULL;
+    peer_stateless_over(peer, &reply);
+}
+
+static const struct transfer_handlers STREAM_HANDLERS = {
+    .on_heard = on_heard, .on_message = on_stream_message, .on_end = on_stream_end};
 
 /* --- the era --- */
 
@@ -196,6 +231,7 @@ static void leave(struct peer *peer)
 {
     struct peer_stateless *stateless = peer->as.stateless;
     call_cancel(&stateless->call);
+    transfer_cancel(&stateless->stream);
     slab_give(&slab_held, stateless, sizeof(*stateless));
     peer->as.stateless = NULL;
 }

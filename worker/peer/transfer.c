@@ -85,6 +85,12 @@ static void destroy(struct transfer *transfer)
     slab_give(&slab_held, transfer, sizeof(*transfer));
 }
 
+void transfer_hand_over(struct transfer *transfer, const struct transfer_handlers *handlers, void *user)
+{
+    transfer->handlers = handlers;
+    transfer->user = user;
+}
+
 void transfer_cancel(struct transfer **transfer)
 {
     if (*transfer == NULL)

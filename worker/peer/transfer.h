@@ -77,6 +77,9 @@ struct transfer_handlers {
 MUST_CHECK int transfer_start(const struct transfer_target *target, const struct transfer_request *request,
                               const struct transfer_handlers *handlers, void *user, struct transfer **out);
 
+/* From now on it is those that are told. May be called from a handler. */
+void transfer_hand_over(struct transfer *transfer, const struct transfer_handlers *handlers, void *user);
+
 /* Ends it without on_end, and sets *transfer to NULL. NULL in *transfer does nothing. */
 void transfer_cancel(struct transfer **transfer);
 
