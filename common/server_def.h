@@ -41,9 +41,9 @@ struct server_pair {
 
 /* There is one for each server, here and there, so the numbers are as small as their bounds let them be. */
 struct server_def {
-    uint32_t size; /* of the allocation; private */
-    enum source source;
-    enum transport transport;
+    uint32_t size;     /* of the allocation; private */
+    uint8_t source;    /* enum source */
+    uint8_t transport; /* enum transport */
     bool enabled;
     uint8_t events;       /* bit a kind; tools when not given */
     uint8_t header_count; /* of `headers`, … */
@@ -69,6 +69,7 @@ struct server_def {
 static_assert(SERVER_DEF_HEADERS_MAX <= UINT8_MAX && SERVER_DEF_ARGS_MAX <= UINT8_MAX &&
                   SERVER_DEF_ENV_MAX <= UINT8_MAX,
               "they are counted in a byte");
+static_assert(sizeof(struct server_def) <= 128, "there is one for each server");
 
 /* Called once for each thing that is wrong: `key` is "" for the server as a whole, "headers.Accept" for a part of one.
  * The caller knows the file and the line. */

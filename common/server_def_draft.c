@@ -352,7 +352,7 @@ static bool read_type_first(struct reading *reading, const json_t *object)
     }
     for (size_t i = 0; i < ARRAY_LENGTH(types); i++) {
         if (json_is_string(type) && strcmp(json_string_value(type), types[i].name) == 0) {
-            reading->draft->def.transport = types[i].transport;
+            reading->draft->def.transport = (uint8_t)types[i].transport;
             return true;
         }
     }
@@ -411,7 +411,7 @@ bool server_def_draft_read(struct server_def_draft *draft, const char *id, json_
                                            .name = "",
                                            .workspace_id = "",
                                            .user_id = "",
-                                           .source = source,
+                                           .source = (uint8_t)source,
                                            .enabled = true,
                                        }};
     draft->def.headers = draft->headers;

@@ -22,8 +22,8 @@ enum { IDENTITY_MAX = 256 * 1024 };
 
 struct entry {
     struct server_def *def;
-    char *held_id; /* while there is no definition; NULL then means that the row is kept for nobody */
-    struct buf identity;
+    char *held_id;        /* while there is no definition; NULL then means that the row is kept for nobody */
+    struct buf *identity; /* NULL until the first event */
     bool in_use;
 };
 
@@ -100,7 +100,10 @@ static void entry_clear(struct entry *entry)
     entry->def = NULL;
     free(entry->held_id);
     entry->held_id = NULL;
-    buf_fini(&entry->identity);
+    if (entry->identity)
+        buf_fini(entry->identity);
+    free(entry->identity);
+    entry->identity = NULL;
 }
 
 void roster_destroy(struct roster *roster)
@@ -237,12 +240,16 @@ const struct buf *roster_identity(struct roster *roster, uint32_t row)
 {
     assert(row < roster->end && roster->entries[row].def);
     struct entry *entry = &roster->entries[row];
-    if (entry->identity.size > 0)
-        return &entry->identity;
-    buf_init(&entry->identity, IDENTITY_MAX);
-    if (event_identity(&entry->identity, entry->def->id, entry->def->name, entry->def->workspace_id)) {
-        buf_fini(&entry->identity);
+    if (entry->identity)
+        return entry->identity;
+    struct buf *identity = malloc(sizeof(*identity));
+    if (!identity)
+        return NULL;
+    buf_init(identity, IDENTITY_MAX);
+    if (event_identity(identity, entry->def->id, entry->def->name, entry->def->workspace_id)) {
+        buf_fini(identity);
+        free(identity);
         return NULL;
     }
-    return &entry->identity;
+    return entry->identity = identity;
 }

@@ -35,14 +35,16 @@ struct pending {
 };
 
 struct transfer {
-    struct http_exchange *exchange; /* or, with a token: */
-    struct bearer *bearer;
+    struct oauth_account *account;
+    union {
+        struct http_exchange *exchange;
+        struct bearer *bearer; /* with an account */
+    } by;                      /* NULL: it has ended */
     const struct transfer_handlers *handlers;
     void *user;
     uv_loop_t *loop;
     struct limits *limits;
     const struct server_def *def;
-    struct oauth_account *account;
     char *session_id;        /* of an exchange that is no stream; or NULL */
     struct pending *pending; /* NULL: nothing is */
     struct buf *body;
@@ -56,9 +58,12 @@ struct transfer {
 
 static void break_off(struct transfer *transfer)
 {
-    http_cancel(transfer->exchange);
-    transfer->exchange = NULL;
-    bearer_cancel(&transfer->bearer);
+    if (transfer->account != NULL) {
+        bearer_cancel(&transfer->by.bearer);
+    } else {
+        http_cancel(transfer->by.exchange);
+        transfer->by.exchange = NULL;
+    }
 }
 
 static void drop_pending(struct transfer *transfer)
@@ -383,11 +388,18 @@ static void on_body(void *user, const uint8_t *bytes, size_t size)
         finish(transfer, NULL, problem);
 }
 
+static void forget_exchange(struct transfer *transfer)
+{
+    if (transfer->account != NULL)
+        transfer->by.bearer = NULL;
+    else
+        transfer->by.exchange = NULL;
+}
+
 static void on_end(void *user, const struct http_end *end)
 {
     struct transfer *transfer = user;
-    transfer->exchange = NULL;
-    transfer->bearer = NULL;
+    forget_exchange(transfer);
     if (end->reason == HTTP_TOO_LARGE)
         limits_hit(transfer->limits, transfer->status == 0 ? COUNTER_LIMIT_HEADER : COUNTER_LIMIT_BODY);
     transfer->busy = true;
@@ -406,7 +418,7 @@ static void on_end(void *user, const struct http_end *end)
 static void on_denied(void *user, const struct oauth_failure *failure)
 {
     struct transfer *transfer = user;
-    transfer->bearer = NULL;
+    forget_exchange(transfer);
     struct transfer_end end = end_of(transfer);
     end.denied = failure;
     end.retry_after_ms = failure->retry_after_ms;
@@ -456,9 +468,9 @@ static int start_exchange(struct transfer *transfer, const struct transfer_targe
     };
     transfer->had_credentials = target->account != NULL || has_authorization(target->def);
     if (target->account != NULL)
-        result = bearer_start(target->http, target->account, &http, &HANDLERS, transfer, &transfer->bearer);
+        result = bearer_start(target->http, target->account, &http, &HANDLERS, transfer, &transfer->by.bearer);
     else
-        result = http_start(target->http, &http, &HANDLERS.http, transfer, &transfer->exchange);
+        result = http_start(target->http, &http, &HANDLERS.http, transfer, &transfer->by.exchange);
     mcp_headers_fini(&headers);
     return result;
 }
