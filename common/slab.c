@@ -9,6 +9,7 @@
 #include "common/slab.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -76,11 +77,11 @@ static struct slab_block *map_block(struct slab *slab)
     return (struct slab_block *)(void *)(mapped + before);
 }
 
-void *slab_take(struct slab *slab, size_t size)
+/* One for all slabs: it is hardly ever waited for. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void *take(struct slab *slab, size_t step)
 {
-    if (slab->is_heap || size > SLAB_SIZE_MAX)
-        return calloc(1, size);
-    size_t step = step_of(size);
     struct slab_block *block = slab->open[step];
     if (!block) {
         block = map_block(slab);
@@ -91,7 +92,7 @@ void *slab_take(struct slab *slab, size_t size)
     void *cell = block->free;
     if (cell) {
         block->free = block->free->next;
-        memset(cell, 0, size);
+        memset(cell, 0, step * SLAB_STEP);
     } else {
         cell = (char *)(block + 1) + block->fresh++ * step * SLAB_STEP;
     }
@@ -100,13 +101,18 @@ void *slab_take(struct slab *slab, size_t size)
     return cell;
 }
 
-void slab_give(struct slab *slab, void *memory, size_t size)
+void *slab_take(struct slab *slab, size_t size)
 {
-    if (slab->is_heap || size > SLAB_SIZE_MAX || !memory) {
-        free(memory);
-        return;
-    }
-    size_t step = step_of(size);
+    if (slab->is_heap || size > SLAB_SIZE_MAX)
+        return calloc(1, size);
+    pthread_mutex_lock(&lock);
+    void *cell = take(slab, step_of(size));
+    pthread_mutex_unlock(&lock);
+    return cell;
+}
+
+static void give(struct slab *slab, void *memory, size_t step)
+{
     struct slab_cell *cell = memory;
     struct slab_block *block = (struct slab_block *)((uintptr_t)memory & ~((uintptr_t)SLAB_BLOCK_SIZE - 1));
     assert(block->used > 0);
@@ -119,6 +125,17 @@ void slab_give(struct slab *slab, void *memory, size_t size)
     close_block(slab, block, step);
     munmap(block, SLAB_BLOCK_SIZE);
     slab->blocks--;
+}
+
+void slab_give(struct slab *slab, void *memory, size_t size)
+{
+    if (slab->is_heap || size > SLAB_SIZE_MAX || !memory) {
+        free(memory);
+        return;
+    }
+    pthread_mutex_lock(&lock);
+    give(slab, memory, step_of(size));
+    pthread_mutex_unlock(&lock);
 }
 
 char *slab_take_text(struct slab *slab, const char *text)

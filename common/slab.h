@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory for what there are many of and is held for long: cells of the same size side by side, in blocks of their own.
  * From the heap they would lie scattered between the buffers of the moment, and keep nearly every page of those from
- * going back to the system. Who gives a cell back says its size again. One thread. */
+ * going back to the system. Who gives a cell back says its size again. Any thread: the hub's definitions
+ * are made beside its loop. */
 #ifndef COMMON_SLAB_H
 #define COMMON_SLAB_H
 

@@ -9,6 +9,7 @@
 
 #include "common/slab.h"
 
+#include <pthread.h>
 #include <string.h>
 
 /* Two blocks' worth and a bit of cells of this size. */
@@ -107,6 +108,49 @@ static void texts_are_copied(void **state)
     slab_give_text(&slab, NULL);
 }
 
+/* Takes cells, writes its own number into them, and looks whether that is still there when it gives them back. */
+struct work {
+    struct slab *slab;
+    uint64_t number;
+    size_t spoiled;
+};
+
+static void *take_and_give(void *argument)
+{
+    struct work *work = argument;
+    uint64_t *cells[64] = {NULL};
+    for (size_t i = 0; i < 1000000; i++) {
+        uint64_t **cell = &cells[i * 7 % 64];
+        if (*cell && **cell != work->number)
+            work->spoiled++;
+        slab_give(work->slab, *cell, 64);
+        *cell = slab_take(work->slab, 64);
+        if (**cell != 0)
+            work->spoiled++;
+        **cell = work->number;
+    }
+    for (size_t i = 0; i < 64; i++)
+        slab_give(work->slab, cells[i], 64);
+    return NULL;
+}
+
+static void threads_have_cells_of_their_own(void **state)
+{
+    (void)state;
+    struct slab slab = {0};
+    struct work works[3];
+    pthread_t threads[3];
+    for (size_t i = 0; i < 3; i++) {
+        works[i] = (struct work){.slab = &slab, .number = i + 1};
+        assert_int_equal(pthread_create(&threads[i], NULL, take_and_give, &works[i]), 0);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(works[i].spoiled, 0);
+    }
+    assert_int_equal(slab.blocks, 1);
+}
+
 static void sanitized_builds_use_the_heap(void **state)
 {
     (void)state;
@@ -120,9 +164,13 @@ static void sanitized_builds_use_the_heap(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cells_do_not_overlap), cmocka_unit_test(blocks_go_back),
-        cmocka_unit_test(a_cell_is_zero_again), cmocka_unit_test(sizes_are_apart),
-        cmocka_unit_test(texts_are_copied),     cmocka_unit_test(sanitized_builds_use_the_heap),
+        cmocka_unit_test(cells_do_not_overlap),
+        cmocka_unit_test(blocks_go_back),
+        cmocka_unit_test(a_cell_is_zero_again),
+        cmocka_unit_test(sizes_are_apart),
+        cmocka_unit_test(texts_are_copied),
+        cmocka_unit_test(sanitized_builds_use_the_heap),
+        cmocka_unit_test(threads_have_cells_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
