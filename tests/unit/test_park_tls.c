@@ -374,6 +374,33 @@ static void test_goodbye(void **state)
         uv_run(&client->loop, UV_RUN_NOWAIT);
 }
 
+/* What connections of one CA file share must not let anyone in: a host that the certificate is not for, a file that does not
+ * have it. */
+static void test_each_is_verified(void **state)
+{
+    struct client *client = *state;
+    struct http_request request = {
+        .method = "GET", .headers_timeout_ms = 20000, .proxy = "", .ca_file = server.ca_file};
+    for (int i = 0; i < 3; i++) {
+        server.steps = 0;
+        begin(client, "/close");
+        server.steps = 1;
+        finish(client);
+        assert_int_equal(client->end.reason, HTTP_DONE);
+        snprintf(client->url, sizeof client->url, "https://localhost:%d/close", server.port);
+        request.url = client->url;
+        assert_int_equal(http_start(client->http, &request, &HANDLERS, client, &client->exchange), 0);
+        finish(client);
+        assert_int_equal(client->end.reason, HTTP_NO_TLS);
+        snprintf(client->url, sizeof client->url, "https://127.0.0.1:%d/close", server.port);
+        request.ca_file = NULL;
+        assert_int_equal(http_start(client->http, &request, &HANDLERS, client, &client->exchange), 0);
+        finish(client);
+        assert_int_equal(client->end.reason, HTTP_NO_TLS);
+        request.ca_file = server.ca_file;
+    }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -382,8 +409,12 @@ int main(void)
     alarm(50); /* a wait that has no end */
     make_certificate();
     const struct CMUnitTest tests[] = {
-        TEST(test_ends),    TEST(test_large), TEST(test_bytes_while_it_leaves), TEST(test_handshake_again),
+        TEST(test_ends),
+        TEST(test_large),
+        TEST(test_bytes_while_it_leaves),
+        TEST(test_handshake_again),
         TEST(test_goodbye),
+        TEST(test_each_is_verified),
     };
     int failed = 0;
     for (int i = 0; i < 4; i++) {

@@ -213,7 +213,7 @@ int http_easy_create(struct http_exchange *exchange, const struct http_request *
     CURL *easy = exchange->easy;
     const char *ca_file = request->ca_file ? request->ca_file : exchange->http->ca_file;
     bool set = set_method(easy, request) && set_tls(easy, ca_file) && set_connection(easy, exchange, request) &&
-               set_transfer(easy, exchange, request);
+               set_transfer(easy, exchange, request) && http_parked_prepare(exchange, request);
     return set ? 0 : -ENOMEM;
 }
 

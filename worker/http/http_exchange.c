@@ -102,7 +102,7 @@ static struct http_opening *opening_create(const struct http *http, const struct
     opening->started_ms = uv_now(http->loop);
     opening->socket_errno = 0;
     opening->port = 0;
-    opening->opened = opening->connected = false;
+    opening->opened = opening->secured = opening->connected = false;
     return opening;
 }
 

@@ -18,6 +18,7 @@
 #include "worker/http/http.h"
 #include "worker/http/http_head.h"
 #include "worker/http/park.h"
+#include "worker/http/park_tls.h"
 
 #include <curl/curl.h>
 #include <stdbool.h>
@@ -43,15 +44,17 @@ struct http {
 /* What is needed only until the final head is in: a held stream is without it. */
 struct http_opening {
     struct http_head_reader head;
-    char tls_error[CURL_ERROR_SIZE]; /* libcurl's own words */
-    char forbidden[160];             /* the guard's, about the last address it refused */
-    int socket_errno;                /* why there was no socket */
-    unsigned port;                   /* that the last socket was to connect to: a proxy's, maybe */
+    char tls_error[CURL_ERROR_SIZE];      /* libcurl's own words */
+    char forbidden[160];                  /* the guard's, about the last address it refused */
+    int socket_errno;                     /* why there was no socket */
+    unsigned port;                        /* that the last socket was to connect to: a proxy's, maybe */
+    struct park_tls_authority *authority; /* that TLS may share; only set where it may */
     http_guard guard;
     const void *guard_user;
     uint64_t headers_timeout_ms;
     uint64_t started_ms; /* of the loop's clock */
     bool opened;         /* there was a socket to connect: some address was allowed */
+    bool secured;        /* TLS was set up for it, once or more */
     bool connected;      /* and TLS is through */
 };
 
@@ -124,6 +127,9 @@ void http_exchange_on_watched(CURL *easy, curl_socket_t socket, int what);
 bool http_exchange_give_raw(struct http_exchange *exchange, const uint8_t *bytes, size_t size);
 
 /* --- http_parked.c --- */
+
+/* Has libcurl make its TLS connection so that it is cheap to park, for this exchange or a later one on it. False: no memory. */
+MUST_CHECK bool http_parked_prepare(struct http_exchange *exchange, const struct http_request *request);
 
 /* Whether the response may turn out to be one for the park; and, its head being there, whether it is. */
 bool http_parked_may(const struct http *http, const struct http_request *request);

@@ -10,7 +10,6 @@
  * What is not so simple stays where it is: TLS within a proxy's TLS, HTTP/2, a body of known length. So does a stream for
  * which there is no descriptor. Owners can't tell the difference but for `--no-park`. */
 #include "worker/http/http_internal.h"
-#include "worker/http/park_tls.h"
 
 #include <fcntl.h>
 #include <stddef.h>
@@ -41,6 +40,31 @@ bool http_parked_may(const struct http *http, const struct http_request *request
 {
     return http->parks && request->total_timeout_ms == 0 && !proxy_is_secure(request) &&
            (!is_secure(request->url) || park_tls_can());
+}
+
+/* libcurl's callback. Should the exchange need a second connection, that may have other settings: libcurl leaves HTTP/2
+ * for a server that says so. */
+static CURLcode on_tls_context(CURL *easy, void *context, void *user)
+{
+    struct http_exchange *exchange = user;
+    (void)easy;
+    if (!exchange->gone && exchange->opening && !exchange->opening->secured) {
+        exchange->opening->secured = true;
+        park_tls_share(context, exchange->opening->authority);
+    }
+    return CURLE_OK;
+}
+
+bool http_parked_prepare(struct http_exchange *exchange, const struct http_request *request)
+{
+    const char *ca_file = request->ca_file ? request->ca_file : exchange->http->ca_file;
+    if (!exchange->http->parks || !is_secure(request->url) || proxy_is_secure(request) || !park_tls_can())
+        return true;
+    exchange->opening->authority = park_tls_authority(ca_file);
+    if (!exchange->opening->authority)
+        return true;
+    return curl_easy_setopt(exchange->easy, CURLOPT_SSL_CTX_FUNCTION, on_tls_context) == CURLE_OK &&
+           curl_easy_setopt(exchange->easy, CURLOPT_SSL_CTX_DATA, exchange) == CURLE_OK;
 }
 
 /* NULL: there is none, or it is not OpenSSL's. */

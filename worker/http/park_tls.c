@@ -8,14 +8,21 @@
  *
  * Should another libcurl do otherwise, the handshake is found undone afterwards, and the stream ends as if it were cut.
  *
- * What a connection holds for a handshake, it needs no more: the chain, the session with the peer's certificates, and
- * the context, which are exchanged for some that all share. A session can only be exchanged under a context of the very
- * method that was agreed upon, else OpenSSL starts anew: so there is a shared context for each method. Tickets, which
- * still come, are taken by nobody; renegotiation and requests for a certificate end the connection.
+ * What a connection holds for a handshake, it needs no more: the chain, and the session with the peer's certificates,
+ * which is exchanged for one that all share. It can only be exchanged under a context of the very method that was agreed
+ * upon, else OpenSSL starts anew: so there is a shared context for each method. Tickets, which still come, are taken by
+ * nobody; renegotiation and requests for a certificate end the connection.
+ *
+ * An SSL holds on to the context that it was made with, and libcurl makes one for each connection, which is larger than
+ * all the rest. So SSL_new is defined here, too: it takes one of another connection to be verified by the same CA file.
+ * That one has been through a handshake, so libcurl has filled its store; after an hour another, whose file may have
+ * changed, takes its place.
  *
  * Nothing is written but the goodbye, and OpenSSL's answers to KeyUpdate. A peer that asks for so many that they don't go
  * out is given up, for the park waits for no socket to become writable. */
 #include "worker/http/park_tls.h"
+
+#include "common/clock.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -23,7 +30,9 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
-enum { METHODS_MAX = 4 };
+enum { METHODS_MAX = 4, AUTHORITIES_MAX = 16 };
+
+enum { KEPT_MS = 3600 * 1000 };
 
 /* What all connections of a method share. Made when first needed, and kept as long as the process lives. */
 struct shared {
@@ -34,14 +43,22 @@ struct shared {
 
 static struct shared shared[METHODS_MAX];
 
-typedef void (*state_function)(SSL *);
+struct park_tls_authority {
+    char *ca_file; /* "": the system's */
+    SSL_CTX *context;
+    uint64_t since_ms; /* it has been this one */
+};
 
-static state_function find(void *where)
+static struct park_tls_authority authorities[AUTHORITIES_MAX];
+
+/* In the next SSL_new of this thread, one context stands for another. */
+static _Thread_local SSL_CTX *replaced, *replacement;
+
+/* C knows no cast from a pointer to data. */
+static void find(void *where, const char *name, void *function)
 {
-    void *symbol = dlsym(where, "SSL_set_connect_state");
-    state_function function;
-    memcpy(&function, &symbol, sizeof function); /* C knows no cast for it */
-    return function;
+    void *symbol = dlsym(where, name);
+    memcpy(function, &symbol, sizeof symbol);
 }
 
 /* Of the mark of those that were taken; negative: there is no memory for it. */
@@ -62,17 +79,68 @@ static bool is_taken(const SSL *tls)
 /* libcurl's calls come here, as do all others of the process. */
 void SSL_set_connect_state(SSL *tls)
 {
-    static state_function real;
+    void (*real)(SSL *);
     if (is_taken(tls))
         return;
-    if (!real)
-        real = find(RTLD_NEXT);
+    find(RTLD_NEXT, "SSL_set_connect_state", &real);
     real(tls);
+}
+
+SSL *SSL_new(SSL_CTX *context)
+{
+    SSL *(*real)(SSL_CTX *);
+    find(RTLD_NEXT, "SSL_new", &real);
+    SSL *tls = real(replaced && context == replaced ? replacement : context);
+    replaced = replacement = NULL;
+    return tls;
+}
+
+struct park_tls_authority *park_tls_authority(const char *ca_file)
+{
+    const char *name = ca_file ? ca_file : "";
+    for (size_t i = 0; i < AUTHORITIES_MAX; i++) {
+        struct park_tls_authority *authority = &authorities[i];
+        if (!authority->ca_file)
+            authority->ca_file = strdup(name);
+        if (!authority->ca_file)
+            return NULL;
+        if (strcmp(authority->ca_file, name) == 0)
+            return authority;
+    }
+    return NULL;
+}
+
+static bool is_current(const struct park_tls_authority *authority)
+{
+    return authority->context && clock_mono_ms() - authority->since_ms < KEPT_MS;
+}
+
+void park_tls_share(SSL_CTX *context, struct park_tls_authority *authority)
+{
+    SSL_CTX_set_app_data(context, authority);
+    if (!is_current(authority))
+        return;
+    replaced = context;
+    replacement = authority->context;
+}
+
+/* It has been through a handshake: others may share it. */
+static void offer(SSL_CTX *context)
+{
+    struct park_tls_authority *authority = SSL_CTX_get_app_data(context);
+    if (!authority || context == authority->context || is_current(authority))
+        return;
+    SSL_CTX_up_ref(context);
+    SSL_CTX_free(authority->context);
+    authority->context = context;
+    authority->since_ms = clock_mono_ms();
 }
 
 bool park_tls_can(void)
 {
-    return find(RTLD_DEFAULT) == SSL_set_connect_state && mark_index() >= 0;
+    void (*first)(SSL *);
+    find(RTLD_DEFAULT, "SSL_set_connect_state", &first);
+    return first == SSL_set_connect_state && mark_index() >= 0;
 }
 
 int park_tls_take(SSL *tls, int fd)
@@ -119,6 +187,9 @@ static const struct shared *shared_of(const SSL_METHOD *method)
 /* What can't be exchanged is kept. */
 static void shed(SSL *tls)
 {
+    STACK_OF(X509) *chain = SSL_get0_verified_chain(tls);
+    while (sk_X509_num(chain) > 0) /* -1: there is none */
+        X509_free(sk_X509_pop(chain));
     const struct shared *with = shared_of(SSL_get_ssl_method(tls));
     if (with && SSL_set_SSL_CTX(tls, with->context) == with->context)
         SSL_set_session(tls, with->session);
@@ -134,6 +205,7 @@ int park_tls_settle(SSL *tls)
     SSL_set_quiet_shutdown(tls, 0);
     SSL_set_options(tls, SSL_OP_NO_RENEGOTIATION);
     SSL_set_post_handshake_auth(tls, 0);
+    offer(SSL_get_SSL_CTX(tls));
     shed(tls);
     return 0;
 }

@@ -10,10 +10,21 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct ssl_ctx_st;
 struct ssl_st;
 
 /* Whether libcurl's calls reach what this needs of them; without it connections stay in libcurl. */
 bool park_tls_can(void);
+
+/* Those that are verified by the same CA file. Is there as long as the process. */
+struct park_tls_authority;
+
+/* NULL: no memory, or there are too many. `ca_file` may be NULL: the system's. */
+struct park_tls_authority *park_tls_authority(const char *ca_file);
+
+/* The connection that libcurl is about to make with `context` may share one of the same authority. All contexts that are
+ * given have the same settings, and are to be verified by the authority's file. */
+void park_tls_share(struct ssl_ctx_st *context, struct park_tls_authority *authority);
 
 /* Takes a share in libcurl's `tls`, to be read from `fd`, a duplicate of its socket, from here on. libcurl must not read or
  * write it any more, and let go of it before the first park_tls_read. 0, or a negative errno: all is as before. */
