@@ -1,5 +1,6 @@
 // The way to a server: TLS and its certificates, HTTP/2, IPv6, proxies, compressed bodies, names.
 import assert from 'node:assert/strict';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -86,6 +87,34 @@ test('TLS: certificates are verified, and what is wrong with one is told', async
     assert.deepEqual(await found({ url: noTls.url.replace('http:', 'https:') }), [true, null, 'failed', null, null]);
     assert.deepEqual(await found({ url: 'https://127.0.0.1:1/mcp' }), [false, null, null, null, null]);
   });
+});
+
+/** Whether a process holds streams outside of libcurl: only then does its loop's epoll set have the set of their sockets in it. */
+function parks(pid) {
+  const sets = readdirSync(`/proc/${pid}/fd`).filter((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`).includes('[eventpoll]'));
+  const watched = sets.flatMap((fd) => [...readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8').matchAll(/^tfd:\s*(\d+)/gm)].map(([, number]) => number));
+  return sets.some((fd) => watched.includes(fd));
+}
+
+test('streams over TLS are parked, and no event is lost, with and without', async (t) => {
+  const authority = await startAuthority(t);
+  const { caFile } = authority;
+  for (const overIt of [overTls, overHttp2]) {
+    for (const flags of [[], ['--no-park']]) {
+      await t.test(`${overIt.name} ${flags}`, async (t) => {
+        const keys = await authority.issue();
+        const servers = { session: await startHostileServer(t, overIt(keys)), stateless: await startHostileServer(t, { era: 'stateless', ...overIt(keys) }) };
+        const definitions = Object.fromEntries(Object.entries(servers).map(([id, { url }]) => [id, { url, caFile }]));
+        const broker = await startBroker(t, { servers: definitions, args: [...quick, '--debuggable', ...flags] });
+        for (const [id, server] of Object.entries(servers)) await works(broker, id, server);
+        for (let i = 0; i < 5; i++) {
+          for (const [id, server] of Object.entries(servers)) await works(broker, id, server);
+        }
+        const [{ pid }] = (await broker.ask('workers')).workers;
+        assert.equal(parks(pid), overIt === overTls && flags.length === 0);
+      });
+    }
+  }
 });
 
 const hasIpv6 = Object.values(networkInterfaces()).flat().some(({ address }) => address === '::1');
