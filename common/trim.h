@@ -15,7 +15,7 @@ struct trim {
 };
 
 /* To be called each second or so: when TRIM_WORTH bytes more are free than were, gives them back, which may take some
- * milliseconds. True when it has. */
+ * milliseconds, and much longer in a heap of many pieces. True when it has. Any thread, one at a time. */
 bool trim_look(struct trim *trim);
 
 #endif

@@ -21,6 +21,7 @@
 #include "worker/http/http.h"
 #include "worker/limits.h"
 #include "worker/oauth/oauth.h"
+#include "worker/peer/document.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -65,7 +66,8 @@ struct worker {
     size_t window_changes;
     bool is_busy;
     uint64_t bytes_counted;
-    struct trim trim;
+    struct trim trim; /* of another thread, while `is_trimming` */
+    bool is_trimming;
     uint64_t stop_until_ms; /* 0: not stopping */
     void (*on_stopped)(void *user);
     void *on_stopped_user;
@@ -229,6 +231,35 @@ static void on_prepare(uv_prepare_t *prepare)
     moderate(worker, changes);
 }
 
+/* The last of the handles, or of what is under way beside the loop, frees the worker. */
+static void release(struct worker *worker)
+{
+    if (--worker->handles_open == 0)
+        free(worker);
+}
+
+static void trim(void *user)
+{
+    struct worker *worker = user;
+    (void)trim_look(&worker->trim);
+}
+
+static void on_trimmed(void *user)
+{
+    struct worker *worker = user;
+    worker->is_trimming = false;
+    release(worker);
+}
+
+/* Beside the loop: what a large document leaves behind, millions of pieces, takes longer than a turn may. */
+static void begin_trimming(struct worker *worker)
+{
+    if (worker->is_trimming || document_run_beside(worker->loop, trim, on_trimmed, worker) != 0)
+        return;
+    worker->is_trimming = true;
+    worker->handles_open++;
+}
+
 static void on_beat(uv_timer_t *timer)
 {
     struct worker *worker = timer->data;
@@ -237,7 +268,7 @@ static void on_beat(uv_timer_t *timer)
     uint64_t bytes = http_bytes_received(worker->http);
     table_count(worker->table, worker->slot, COUNTER_BYTES_RECEIVED, bytes - worker->bytes_counted);
     worker->bytes_counted = bytes;
-    (void)trim_look(&worker->trim);
+    begin_trimming(worker);
     limits_tell(&worker->limits, worker->table, worker->slot);
     if (admission_waiting(worker->env.admission) > 0 && admission_is_full(worker->env.admission))
         conns_tell_limits(worker->conns);
@@ -388,9 +419,7 @@ void worker_stop(struct worker *worker, void (*on_stopped)(void *user), void *us
 
 static void on_handle_closed(uv_handle_t *handle)
 {
-    struct worker *worker = handle->data;
-    if (--worker->handles_open == 0)
-        free(worker);
+    release(handle->data);
 }
 
 void worker_destroy(struct worker *worker)
