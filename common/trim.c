@@ -6,6 +6,13 @@
 
 #include <malloc.h>
 
+bool trim_is_calm(struct trim *trim, uint64_t work)
+{
+    bool is_calm = work - trim->work < TRIM_CALM;
+    trim->work = work;
+    return is_calm;
+}
+
 bool trim_look(struct trim *trim)
 {
     size_t free_now = mallinfo2().fordblks;

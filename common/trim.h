@@ -6,13 +6,19 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-enum { TRIM_WORTH = 1024 * 1024 };
+enum { TRIM_WORTH = 1024 * 1024, TRIM_CALM = 100 };
 
 /* All zero is the beginning. */
 struct trim {
     size_t settled; /* the least that was free since it was last given back, which may be the system's already */
+    uint64_t work;  /* as told last */
 };
+
+/* Whether this is a time to look: less than TRIM_CALM was done since this was asked last, a second ago or so. `work` counts
+ * what must not be held up; who allocates waits for a trim that is under way. Not while another thread looks. */
+bool trim_is_calm(struct trim *trim, uint64_t work);
 
 /* To be called each second or so: when TRIM_WORTH bytes more are free than were, gives them back, which may take some
  * milliseconds, and much longer in a heap of many pieces. True when it has. Any thread, one at a time. */

@@ -64,6 +64,7 @@ struct worker {
     struct turn turn;
     uint64_t window_ns; /* since when changes are counted */
     size_t window_changes;
+    uint64_t changes; /* since the start */
     bool is_busy;
     uint64_t bytes_counted;
     struct trim trim; /* of another thread, while `is_trimming` */
@@ -211,6 +212,7 @@ static void moderate(struct worker *worker, size_t changes)
     enum { WINDOW_NS = 10000000, BUSY_CHANGES = 150, GATHER_NS = 500000 };
     uint64_t now_ns = uv_hrtime();
     worker->window_changes += changes;
+    worker->changes += changes;
     if (now_ns - worker->window_ns >= WINDOW_NS) {
         worker->is_busy =
             worker->window_changes >= BUSY_CHANGES && now_ns - worker->window_ns < (uint64_t)2 * WINDOW_NS;
@@ -254,7 +256,8 @@ static void on_trimmed(void *user)
 /* Beside the loop: what a large document leaves behind, millions of pieces, takes longer than a turn may. */
 static void begin_trimming(struct worker *worker)
 {
-    if (worker->is_trimming || document_run_beside(worker->loop, trim, on_trimmed, worker) != 0)
+    if (worker->is_trimming || !trim_is_calm(&worker->trim, worker->changes) ||
+        document_run_beside(worker->loop, trim, on_trimmed, worker) != 0)
         return;
     worker->is_trimming = true;
     worker->handles_open++;

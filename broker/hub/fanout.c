@@ -85,6 +85,11 @@ void fanout_send(struct fanout *fanout, const void *bytes, size_t size)
     send_bytes(fanout, bytes, size);
 }
 
+uint64_t fanout_sequence(const struct fanout *fanout)
+{
+    return fanout->sequence;
+}
+
 uint64_t fanout_refused(const struct fanout *fanout)
 {
     return bus_pub_refused(fanout->pub);

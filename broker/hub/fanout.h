@@ -14,6 +14,9 @@ struct fanout;
 /* 0 or a negative errno, which has been logged. */
 MUST_CHECK int fanout_open(uv_loop_t *loop, const struct config *config, struct fanout **out);
 
+/* The number of the last event; they are numbered one after another. */
+uint64_t fanout_sequence(const struct fanout *fanout);
+
 /* Subscribers that were turned away: there were too many. */
 uint64_t fanout_refused(const struct fanout *fanout);
 

@@ -219,7 +219,8 @@ static void keep_http_open(struct hub *hub)
 static void on_second(void *user)
 {
     struct hub *hub = user;
-    (void)trim_look(&hub->trim);
+    if (trim_is_calm(&hub->trim, fanout_sequence(hub->fanout)))
+        (void)trim_look(&hub->trim);
     keep_http_open(hub);
     bells_check_tails(hub->bells);
     relay_tick(hub->relay);

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum { PASS_EVERY_S = 5, SLICE_EVERY_MS = 10, SLICE_ROWS = 1024, STORES_MAX = 64 };
+enum { PASS_EVERY_S = 5, SLICE_EVERY_MS = 10, SLICE_ROWS = 512, STORES_MAX = 16 };
 
 /* All that is stored of a server, and what says which server it is. No padding: it is hashed as it stands. */
 struct content {

@@ -54,8 +54,19 @@ static void holes_are_given_back_once(void **state)
     }
 }
 
+static void looks_only_when_little_is_done(void **unused)
+{
+    (void)unused;
+    struct trim trim = {0};
+    assert_true(trim_is_calm(&trim, TRIM_CALM - 1));
+    assert_true(trim_is_calm(&trim, 2 * TRIM_CALM - 2));
+    assert_false(trim_is_calm(&trim, 3 * TRIM_CALM));
+    assert_true(trim_is_calm(&trim, 3 * TRIM_CALM));
+}
+
 int main(void)
 {
-    static const struct CMUnitTest tests[] = {cmocka_unit_test(holes_are_given_back_once)};
+    static const struct CMUnitTest tests[] = {cmocka_unit_test(holes_are_given_back_once),
+                                              cmocka_unit_test(looks_only_when_little_is_done)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
