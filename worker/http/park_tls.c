@@ -86,11 +86,11 @@ void SSL_set_connect_state(SSL *tls)
     real(tls);
 }
 
-SSL *SSL_new(SSL_CTX *context)
+SSL *SSL_new(SSL_CTX *ctx)
 {
     SSL *(*real)(SSL_CTX *);
     find(RTLD_NEXT, "SSL_new", &real);
-    SSL *tls = real(replaced && context == replaced ? replacement : context);
+    SSL *tls = real(replaced && ctx == replaced ? replacement : ctx);
     replaced = replacement = NULL;
     return tls;
 }
