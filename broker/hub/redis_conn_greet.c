@@ -57,20 +57,30 @@ static bool read_port(const char *text, uint16_t *out)
     return text[0] >= '0' && text[0] <= '9' && *end == '\0' && port > 0 && port <= UINT16_MAX;
 }
 
+/* What every answer of a sentinel begins with. False: there is no more to read in it. */
+static bool has_answered(redisAsyncContext *context, const redisReply *reply)
+{
+    struct redis_conn *conn = context->data;
+    if (!redis_conn_account(conn, reply) || (context->c.flags & REDIS_FREEING))
+        return false;
+    if (!is_error(reply))
+        return true;
+    conn->sentinels_want_auth |= strncmp(reply->str, "NOAUTH", 6) == 0;
+    redis_conn_drop(conn, reply->str);
+    return false;
+}
+
 static void on_master(redisAsyncContext *context, void *answer, void *data)
 {
     (void)data;
     struct redis_conn *conn = context->data;
     const redisReply *reply = answer;
     uint16_t port;
-    if (!redis_conn_account(conn, reply) || (context->c.flags & REDIS_FREEING))
+    if (!has_answered(context, reply))
         return;
-    if (is_error(reply)) {
-        conn->sentinels_want_auth |= strncmp(reply->str, "NOAUTH", 6) == 0;
-        redis_conn_drop(conn, reply->str);
-    } else if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || !is_text(reply->element[0]) ||
-               !is_text(reply->element[1]) || strlen(reply->element[0]->str) >= REDIS_HOST_SIZE ||
-               !read_port(reply->element[1]->str, &port)) {
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || !is_text(reply->element[0]) ||
+        !is_text(reply->element[1]) || strlen(reply->element[0]->str) >= REDIS_HOST_SIZE ||
+        !read_port(reply->element[1]->str, &port)) {
         redis_conn_drop(conn, "the sentinel knows no master of that name");
     } else {
         redis_conn_go_to(conn, reply->element[0]->str, port);
@@ -94,13 +104,10 @@ static void on_looked(redisAsyncContext *context, void *answer, void *data)
     struct redis_conn *conn = context->data;
     const redisReply *reply = answer;
     uint16_t port;
-    if (!redis_conn_account(conn, reply) || (context->c.flags & REDIS_FREEING))
+    if (!has_answered(context, reply))
         return;
     const char *host = field_of(reply, "ip"), *epoch = field_of(reply, "config-epoch");
-    conn->sentinels_want_auth |= is_error(reply) && strncmp(reply->str, "NOAUTH", 6) == 0;
-    if (is_error(reply))
-        redis_conn_drop(conn, reply->str);
-    else if (!host[0] || strlen(host) >= REDIS_HOST_SIZE || !read_port(field_of(reply, "port"), &port))
+    if (!host[0] || strlen(host) >= REDIS_HOST_SIZE || !read_port(field_of(reply, "port"), &port))
         redis_conn_drop(conn, "the sentinel does not describe the master");
     else
         redis_conn_told(conn, host, port, strtoull(epoch, NULL, 10));
