@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/slab.h"
 #include "worker/http/delay.h"
+#include "worker/peer/document.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -53,12 +54,21 @@ struct call {
     bool is_large;
 };
 
+/* Of a large document this may be the last reference. */
+static void let_go(const struct call *call, json_t *value)
+{
+    if (call->is_large)
+        document_free(call->loop, value);
+    else
+        json_decref(value);
+}
+
 static void destroy(struct call *call)
 {
     transfer_cancel(&call->transfer);
     delay_cancel(&call->delay);
-    json_decref(call->result);
-    json_decref(call->data);
+    let_go(call, call->result);
+    let_go(call, call->data);
     if (call->resume != NULL)
         free(call->resume->cursor);
     free(call->resume);
