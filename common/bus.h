@@ -36,6 +36,9 @@ MUST_CHECK int bus_pub_open(const struct bus_pub_options *options, struct bus_pu
 /* 0, or a negative errno. 0 says nothing about anybody having got it. */
 MUST_CHECK int bus_pub_send(struct bus_pub *pub, const void *bytes, size_t size);
 uint64_t bus_pub_refused(const struct bus_pub *pub);
+/* Messages that were dropped for subscribers that do not read, about, and never more than were. Counted from the first time that
+ * this is asked, for who is there then; to be asked when one comes, and now and then. */
+uint64_t bus_pub_dropped(struct bus_pub *pub);
 void bus_pub_close(struct bus_pub *pub);
 
 /* --- sub --- */

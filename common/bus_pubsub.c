@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* pub and sub. A pub has no state of its own: nng copies a message to a bounded queue for each subscriber and drops the
- * oldest where that is full.
+ * oldest where that is full; how often, `bus_drops` finds out.
  *
  * A sub receives in nng's threads, which re-arm at once (that is ten times as fast as polling nng from the loop), and
  * is heard on the loop: messages collect in `filling` under the lock, and a wake-up takes all of them by exchanging it
@@ -11,6 +11,7 @@
  * for is libuv's close callback. */
 #include "common/bus.h"
 
+#include "common/bus_drops.h"
 #include "common/bus_internal.h"
 
 #include <assert.h>
@@ -24,6 +25,7 @@
 
 struct bus_pub {
     struct bus_socket socket;
+    struct bus_drops drops;
 };
 
 static int queue_length(size_t queue)
@@ -48,8 +50,9 @@ int bus_pub_open(const struct bus_pub_options *options, struct bus_pub **out)
     int result = bus_socket_open(&pub->socket, nng_pub0_open, 1);
     if (result < 0)
         goto free_pub;
-    size_t queue = options->queue > 0 ? (size_t)options->queue : 1;
-    result = bus_error(nng_socket_set_int(pub->socket.nng, NNG_OPT_SENDBUF, queue_length(queue)));
+    int queue = queue_length(options->queue > 0 ? (size_t)options->queue : 1);
+    pub->drops.queue = (uint64_t)queue;
+    result = bus_error(nng_socket_set_int(pub->socket.nng, NNG_OPT_SENDBUF, queue));
     if (result == 0 && options->arrivals)
         result = bus_error(nng_pipe_notify(pub->socket.nng, NNG_PIPE_EV_ADD_POST, on_subscriber, options->arrivals));
     if (result < 0)
@@ -76,7 +79,16 @@ int bus_pub_send(struct bus_pub *pub, const void *bytes, size_t size)
     int result = nng_sendmsg(pub->socket.nng, message, NNG_FLAG_NONBLOCK);
     if (result != 0)
         nng_msg_free(message);
+    else
+        bus_drops_sent(&pub->drops, pub->socket.nng);
     return bus_error(result);
+}
+
+uint64_t bus_pub_dropped(struct bus_pub *pub)
+{
+    if (atomic_load(&pub->socket.pipes) > 0)
+        bus_drops_look(&pub->drops, pub->socket.nng);
+    return pub->drops.dropped;
 }
 
 uint64_t bus_pub_refused(const struct bus_pub *pub)
@@ -89,6 +101,7 @@ void bus_pub_close(struct bus_pub *pub)
     if (!pub)
         return;
     bus_socket_close(&pub->socket);
+    bus_drops_fini(&pub->drops);
     free(pub);
 }
 

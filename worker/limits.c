@@ -14,12 +14,15 @@ void limits_set(struct limits *limits, const struct config *config)
     limits->event = (size_t)config->max_event * KIB;
     limits->line = (size_t)config->max_line * KIB;
     limits->list_size = (size_t)config->max_list_size * KIB;
-    limits->depth = (unsigned)config->max_depth;
+    limits->json = (struct limits_json){.depth = (unsigned)config->max_depth,
+                                        .values = (unsigned)config->max_values,
+                                        .batch = (unsigned)config->max_batch};
     limits->list_pages = (unsigned)config->max_list_pages;
     limits->list_items = (unsigned)config->max_list_items;
     limits->requests = (unsigned)config->max_requests;
     limits->notifications = (unsigned)config->max_notifications;
     limits->list_ms = config->list_timeout;
+    limits->farewell_ms = config->farewell_timeout;
 }
 
 void limits_hit(struct limits *limits, enum counter counter)

@@ -10,20 +10,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LIMITS_FIRST = COUNTER_LIMIT_HEADER, LIMITS_COUNT = COUNTER_LIMIT_ASIDE - LIMITS_FIRST + 1 };
+enum { LIMITS_FIRST = COUNTER_LIMIT_HEADER, LIMITS_COUNT = COUNTER_LIMIT_FAREWELL_TIME - LIMITS_FIRST + 1 };
+
+/* Of one JSON document. A copy goes along with one that is parsed beside the loop. */
+struct limits_json {
+    unsigned depth, values, batch;
+};
 
 struct limits {
     size_t header, body, event, line, list_size; /* bytes */
-    unsigned depth, list_pages, list_items;
+    struct limits_json json;
+    unsigned list_pages, list_items;
     unsigned requests, notifications; /* of one server, a minute */
-    uint64_t list_ms;
+    uint64_t list_ms, farewell_ms;
     uint64_t hits[LIMITS_COUNT]; /* not yet in the table */
 };
 
 /* Takes the bounds over from the settings; what was counted stays. */
 void limits_set(struct limits *limits, const struct config *config);
 
-/* Counts a bound that was met: one of COUNTER_LIMIT_HEADER ... COUNTER_LIMIT_ASIDE. */
+/* Counts a bound that was met: one of COUNTER_LIMIT_HEADER ... COUNTER_LIMIT_FAREWELL_TIME that is a worker's. */
 void limits_hit(struct limits *limits, enum counter counter);
 
 /* Moves what was counted into the table. */

@@ -33,7 +33,7 @@ enum {
     DESCRIPTORS_RESERVED = 64,
     BEAT_MS = 1000,
     STOP_LOOK_MS = 20,
-    STOP_MAX_MS = 6000, /* a peer gives its farewell 5 s */
+    STOP_MAX_MS = 6000, /* --farewell-timeout is 5 s at most */
     HANDLES = 3
 };
 

@@ -25,6 +25,7 @@ struct fanout {
     uv_async_t arrivals;
     struct bus_pub *pub;
     uint64_t sequence; /* of the last event */
+    uint64_t dropped;
 };
 
 static void send_bytes(struct fanout *fanout, const void *bytes, size_t size)
@@ -41,6 +42,7 @@ void fanout_tick(struct fanout *fanout)
     if (event_write_beat(&beat, fanout->sequence) == 0)
         send_bytes(fanout, beat.bytes, beat.size);
     buf_fini(&beat);
+    fanout->dropped = bus_pub_dropped(fanout->pub);
 }
 
 static void on_arrival(uv_async_t *arrivals)
@@ -93,6 +95,11 @@ uint64_t fanout_sequence(const struct fanout *fanout)
 uint64_t fanout_refused(const struct fanout *fanout)
 {
     return bus_pub_refused(fanout->pub);
+}
+
+uint64_t fanout_dropped(const struct fanout *fanout)
+{
+    return fanout->dropped;
 }
 
 static void on_closed(uv_handle_t *arrivals)

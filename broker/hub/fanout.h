@@ -20,6 +20,9 @@ uint64_t fanout_sequence(const struct fanout *fanout);
 /* Subscribers that were turned away: there were too many. */
 uint64_t fanout_refused(const struct fanout *fanout);
 
+/* Messages that were dropped for subscribers that do not read, about. */
+uint64_t fanout_dropped(const struct fanout *fanout);
+
 /* Sends topic and map as event_write_local made them. A subscriber that does not keep up misses it: that is nng's way,
  * and it slows nobody else down. */
 void fanout_send(struct fanout *fanout, const void *bytes, size_t size);

@@ -65,6 +65,7 @@ struct hub {
     struct http_pages *pages; /* NULL: no --http, or not yet */
     unsigned http_wait_s;
     uint64_t refused_counted; /* connections to the sockets */
+    uint64_t dropped_counted; /* messages to subscribers */
     struct worker_files worker_files;
     unsigned files_wait_s;
     struct pulse *pulse;
@@ -232,6 +233,9 @@ static void on_second(void *user)
     uint64_t refused = diag_refused(hub->diag) + fanout_refused(hub->fanout);
     table_count(hub->table, TABLE_HUB, COUNTER_LIMIT_CLIENTS, refused - hub->refused_counted);
     hub->refused_counted = refused;
+    uint64_t dropped = fanout_dropped(hub->fanout);
+    table_count(hub->table, TABLE_HUB, COUNTER_LIMIT_SUBSCRIBERS, dropped - hub->dropped_counted);
+    hub->dropped_counted = dropped;
     if (hub->files_wait_s-- == 0) /* a server that was connected at run time may name one */
         tell_files(hub);
 }

@@ -213,18 +213,19 @@ static void put_worker_counters(struct writer *writer)
                 slot.counters[closes[i].counter]);
 }
 
-/* The bounds that were met, by whom and which: their counters stand together and are named limit_. */
+/* The bounds that were met, by whom and which: their counters are named limit_, and those of the hub stand together. */
 static void put_limits(struct writer *writer)
 {
     struct slot slot;
     char name[LABEL_SIZE];
     put_head(writer, "limits_hit_total", "counter", "times that a bound was met, by process and bound");
     for (int i = TABLE_HUB; i < table_slot_count(writer->table); i++) {
-        unsigned first = i == TABLE_HUB ? COUNTER_LIMIT_QUESTION : COUNTER_LIMIT_HEADER;
-        unsigned last = i == TABLE_HUB ? COUNTER_LIMIT_QUESTIONS : COUNTER_LIMIT_ASIDE;
-        for (unsigned counter = first; counter <= last && read_slot(writer, i, &slot); counter++)
-            put(writer, PREFIX "limits_hit_total{process=\"%s\",limit=\"%s\"} %" PRIu64 "\n", process_name(i, name),
-                counter_name(counter) + strlen("limit_"), slot.counters[counter]);
+        for (unsigned counter = COUNTER_LIMIT_HEADER; counter <= COUNTER_LIMIT_FAREWELL_TIME; counter++) {
+            bool is_hubs = counter >= COUNTER_LIMIT_QUESTION && counter <= COUNTER_LIMIT_SUBSCRIBERS;
+            if (is_hubs == (i == TABLE_HUB) && read_slot(writer, i, &slot))
+                put(writer, PREFIX "limits_hit_total{process=\"%s\",limit=\"%s\"} %" PRIu64 "\n", process_name(i, name),
+                    counter_name(counter) + strlen("limit_"), slot.counters[counter]);
+        }
     }
 }
 

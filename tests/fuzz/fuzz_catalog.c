@@ -115,7 +115,7 @@ static void check(enum kind kind, const json_t *pages)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     json_t *pages;
-    if (size == 0 || jsonrpc_parse(bytes + 1, size - 1, 64, &pages) != 0)
+    if (size == 0 || jsonrpc_parse(bytes + 1, size - 1, &(struct limits_json){64, 100000, 1000}, &pages) != 0)
         return 0;
     check((enum kind)(bytes[0] % KIND_COUNT), pages);
     json_decref(pages);

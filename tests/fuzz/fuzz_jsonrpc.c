@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const struct limits_json LIMITS = {.depth = 64, .values = 100000, .batch = 1000};
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static void require(bool condition)
@@ -47,12 +49,12 @@ static void check_same(const struct jsonrpc_message *a, const struct jsonrpc_mes
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     json_t *document, *again;
-    if (jsonrpc_parse(bytes, size, 64, &document) != 0)
+    if (jsonrpc_parse(bytes, size, &LIMITS, &document) != 0)
         return 0;
     char *text = json_dumps(document, 0);
-    require(text != NULL && jsonrpc_parse(text, strlen(text), 64, &again) == 0);
+    require(text != NULL && jsonrpc_parse(text, strlen(text), &LIMITS, &again) == 0);
     size_t count = jsonrpc_count(document);
-    require(count <= JSONRPC_BATCH_MAX && count == jsonrpc_count(again));
+    require(count <= LIMITS.batch && count == jsonrpc_count(again));
     for (size_t i = 0; i < count; i++) {
         struct jsonrpc_message message = jsonrpc_get(document, i), same = jsonrpc_get(again, i);
         check(&message);

@@ -20,12 +20,13 @@ after(() => rm(folder, { recursive: true, force: true }));
 const kib = 1024;
 const bounds = {
   header: 8 * kib, body: 64 * kib, event: 16 * kib, line: 16 * kib, depth: 16, pages: 3, items: 5, size: 4 * kib, requests: 40,
-  notifications: 20,
+  notifications: 20, values: 1000, batch: 20,
 };
 const args = [
   '--workers', '1', '--verify', '0', '--max-attempts', '2', '--http', '127.0.0.1:0', '--max-header', '8', '--max-body', '64', '--max-event', '16',
   '--max-line', '16', '--max-depth', '16', '--max-list-pages', '3', '--max-list-items', '5', '--max-list-size', '4',
   '--list-timeout', '1s', '--max-requests', '40', '--max-notifications', '20',
+  '--max-values', '1000', '--max-batch', '20', '--farewell-timeout', '1s',
 ];
 
 const pad = (text, size) => text + ' '.repeat(size - Buffer.byteLength(text));
@@ -35,6 +36,8 @@ const nested = (depth) => (depth === 0 ? {} : [nested(depth - 1)]);
 /** What is around an item's text in canonical form, and around the lists of a message: message, result, tools, item. */
 const around = JSON.stringify({ name: 'a', text: '' }).length;
 const levels = 4;
+/** Values of an answer but those in an item's array: message, version, id, result, tools, item, name, array. */
+const others = 8;
 
 /** Answers the first request with a head of exactly `size` bytes. */
 const headOf = (size) => (socket) => socket.once('data', () => {
@@ -66,6 +69,8 @@ const cases = {
   event: { at: (n) => notified(bounds.event + n), within: { generation: 1 }, beyond: { error: /an event is larger than --max-event/ } },
   line: { at: (n) => ({ stdio: bounds.line + n }), within: { toolCount: 1 }, beyond: { error: /longer than --max-line/ } },
   depth: { at: (n) => list((x) => x.result({ tools: [{ name: 'a', deep: nested(bounds.depth - levels - 1 + n) }] })), within: { toolCount: 1 }, beyond: { error: /nested deeper than --max-depth/ } },
+  values: { at: (n) => list((x) => x.result({ tools: [{ name: 'a', many: Array(bounds.values - others + n).fill(0) }] })), within: { toolCount: 1 }, beyond: { error: /more values than --max-values/ } },
+  batch: { at: (n) => list((x) => x.json([...Array(bounds.batch - 1 + n).fill(changed), JSON.parse(answer(x, { tools: tools(2) }))])), within: { toolCount: 2 }, beyond: { error: /a batch of more than --max-batch messages/ } },
   pages: { limit: 'list', at: (n) => list((x, i) => x.result({ tools: [{ name: `${i}` }], nextCursor: i < bounds.pages + n ? `${i}` : undefined })), within: { toolCount: 3 }, beyond: { error: /more than --max-list-pages/ } },
   items: { limit: 'list', at: (n) => list((x) => x.result({ tools: tools(bounds.items + n) })), within: { toolCount: 5 }, beyond: { error: /--max-list-items/ } },
   size: { limit: 'list', at: (n) => list((x) => x.result({ tools: [{ name: 'a', text: 'x'.repeat(bounds.size - around + n) }] })), within: { toolCount: 1 }, beyond: { error: /--max-list-size/ } },
@@ -125,6 +130,19 @@ test('one more does not, and is counted', async (t) => {
   }
   assert.ok((await broker.ask('workers')).workers[0].counters.limit_event >= 1);
   await shows(broker, 'other', { state: 'listening', toolCount: 2, reconnectAttempts: 0 });
+});
+
+test('the end of a session is waited for as long as allowed, and no longer', async (t) => {
+  const slow = (ms) => startHostileServer(t, { on: { DELETE: (x) => setTimeout(() => x.isOpen && x.well(), ms) } });
+  const [within, beyond] = [await slow(100), await slow(3000)];
+  const broker = await startBroker(t, { args, servers: { within: { url: within.url } } });
+  await broker.untilState('within', 'listening');
+  await broker.writeServers({ beyond: { url: beyond.url } });
+  await broker.untilState('beyond', 'listening');
+  await until('the first farewell', () => within.count('DELETE') === 1);
+  assert.equal(hits(await scrape(portOf(broker)), 'farewell_time'), 0);
+  await broker.writeServers({});
+  await until('the second one to be counted', async () => hits(await scrape(portOf(broker)), 'farewell_time') === 1);
 });
 
 const overhead = 32; // of `touch` around an id of this size
@@ -200,7 +218,7 @@ test('a subscriber that does not read loses the oldest events, for it alone, and
   const fleet = await Promise.all(Array.from({ length: 20 }, () => startHostileServer(t)));
   const broker = await startBroker(t, {
     servers: Object.fromEntries(fleet.map(({ url }, i) => [`s${i}-${'x'.repeat(100)}`, { url }])),
-    args: ['--workers', '1', '--coalesce', '0', '--subscriber-queue', `${queue}`],
+    args: ['--workers', '1', '--coalesce', '0', '--subscriber-queue', `${queue}`, '--http', '127.0.0.1:0'],
   });
   await until('all to listen', async () => (await broker.states()).every(({ state }) => state === 'listening'));
   const path = join(broker.runDir, 'events.sock');
@@ -222,4 +240,9 @@ test('a subscriber that does not read loses the oldest events, for it alone, and
   const kept = heard.slice(gaps[0]).filter((sequence) => sequence <= told.at(-1)).length;
   assert.ok(kept <= queue && kept > queue / 2, `${kept} waited, besides beats`);
   assert.equal(heard[0], told[0]);
+  const missed = heard[gaps[0]] - heard[gaps[0] - 1] - 1, beats = 30;
+  await until('them to be counted', async () => {
+    const counted = hits(await scrape(portOf(broker)), 'subscribers');
+    return counted >= missed - queue && counted <= missed + beats ? counted : Promise.reject(new Error(`${counted} of ${missed}`));
+  });
 });

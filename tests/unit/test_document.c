@@ -48,7 +48,8 @@ static struct document *begin(const char *text, unsigned depth)
     char *bytes = malloc(strlen(text));
     assert_non_null(bytes);
     memcpy(bytes, text, strlen(text));
-    int result = document_parse(&scene.loop, bytes, strlen(text), depth, NULL, on_parsed, &scene, &document);
+    const struct limits_json limits = {.depth = depth, .values = 100, .batch = 100};
+    int result = document_parse(&scene.loop, bytes, strlen(text), &limits, NULL, on_parsed, &scene, &document);
     if (result != 0)
         free(bytes);
     assert_int_equal(result, 0);

@@ -8,19 +8,21 @@
 
 #include <cmocka.h>
 
-enum { DEPTH_MAX = 64 };
+enum { DEPTH_MAX = 64, VALUES_MAX = 2000, BATCH_MAX = 1000 };
+
+static const struct limits_json LIMITS = {.depth = DEPTH_MAX, .values = VALUES_MAX, .batch = BATCH_MAX};
 
 static json_t *parse(const char *text)
 {
     json_t *document = NULL;
-    assert_int_equal(jsonrpc_parse(text, strlen(text), DEPTH_MAX, &document), 0);
+    assert_int_equal(jsonrpc_parse(text, strlen(text), &LIMITS, &document), 0);
     return document;
 }
 
 static int outcome_of(const char *text)
 {
     json_t *document = NULL;
-    int outcome = jsonrpc_parse(text, strlen(text), DEPTH_MAX, &document);
+    int outcome = jsonrpc_parse(text, strlen(text), &LIMITS, &document);
     if (outcome == 0)
         json_decref(document);
     else
@@ -117,14 +119,45 @@ static void batches_are_read_one_by_one(void **state)
 static void batches_are_bounded(void **state)
 {
     (void)state;
-    char text[2 * (JSONRPC_BATCH_MAX + 1) + 2] = "[0";
+    char text[2 * (BATCH_MAX + 1) + 2] = "[0";
     size_t size = 2;
-    for (unsigned i = 1; i < JSONRPC_BATCH_MAX; i++, size += 2)
+    for (unsigned i = 1; i < BATCH_MAX; i++, size += 2)
         memcpy(text + size, ",0", 2);
     memcpy(text + size, "]", 2);
     assert_int_equal(outcome_of(text), 0);
     memcpy(text + size, ",0]", 4);
-    assert_int_equal(outcome_of(text), JSONRPC_TOO_MANY);
+    assert_int_equal(outcome_of(text), JSONRPC_TOO_MANY_MESSAGES);
+}
+
+static int outcome_within(const char *text, unsigned values)
+{
+    const struct limits_json limits = {.depth = DEPTH_MAX, .values = values, .batch = BATCH_MAX};
+    json_t *document = NULL;
+    int outcome = jsonrpc_parse(text, strlen(text), &limits, &document);
+    if (outcome == 0)
+        json_decref(document);
+    return outcome;
+}
+
+static void values_are_bounded(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        unsigned values;
+    } documents[] = {
+        {"{}", 1},
+        {" [ ] ", 1},
+        {"[7]", 2},
+        {"[{},{},[ \n],[]]", 5},
+        {"{\"a\":1,\"b\":[true,null,{}]}", 6},
+        {"[\",,[{\",\"\\\",\",{\"a,[\":\"\"}]", 5},
+        {"[[[[]]]]", 4},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(documents); i++) {
+        assert_int_equal(outcome_within(documents[i].text, documents[i].values), 0);
+        assert_int_equal(outcome_within(documents[i].text, documents[i].values - 1), JSONRPC_TOO_MANY_VALUES);
+    }
 }
 
 static void what_is_cut_off_is_malformed(void **state)
@@ -133,7 +166,7 @@ static void what_is_cut_off_is_malformed(void **state)
     const char *text = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\":[1,\"\\\"}\",true]}}";
     for (size_t size = 0; size < strlen(text); size++) {
         json_t *document = NULL;
-        assert_int_equal(jsonrpc_parse(text, size, DEPTH_MAX, &document), JSONRPC_MALFORMED);
+        assert_int_equal(jsonrpc_parse(text, size, &LIMITS, &document), JSONRPC_MALFORMED);
     }
     assert_int_equal(outcome_of(text), 0);
     assert_int_equal(outcome_of("7"), JSONRPC_MALFORMED);
@@ -201,6 +234,7 @@ int main(void)
         cmocka_unit_test(odd_members_are_left_out),
         cmocka_unit_test(batches_are_read_one_by_one),
         cmocka_unit_test(batches_are_bounded),
+        cmocka_unit_test(values_are_bounded),
         cmocka_unit_test(what_is_cut_off_is_malformed),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(brackets_in_texts_have_no_depth),

@@ -52,7 +52,7 @@ struct document {
     void *user;
     json_t *root;
     int outcome;
-    unsigned depth_max;
+    struct limits_json limits;
     size_t size;
     void *bytes;
     struct buf secrets;
@@ -61,7 +61,7 @@ struct document {
 static void parse(void *user)
 {
     struct document *document = user;
-    document->outcome = jsonrpc_parse(document->bytes, document->size, document->depth_max, &document->root);
+    document->outcome = jsonrpc_parse(document->bytes, document->size, &document->limits, &document->root);
     if (document->outcome == 0)
         mask_document(&(struct mask){.copied = &document->secrets}, document->bytes, document->size, document->root);
     free(document->bytes);
@@ -78,14 +78,14 @@ static void on_done(void *user)
     free(document);
 }
 
-int document_parse(uv_loop_t *loop, void *bytes, size_t size, unsigned depth_max, const struct mask *mask,
+int document_parse(uv_loop_t *loop, void *bytes, size_t size, const struct limits_json *limits, const struct mask *mask,
                    void (*on_parsed)(void *user, int outcome, json_t *root), void *user, struct document **out)
 {
     struct document *document = malloc(sizeof(*document));
     if (document == NULL)
         return -ENOMEM;
     *document = (struct document){
-        .loop = loop, .on_parsed = on_parsed, .user = user, .depth_max = depth_max, .size = size, .bytes = bytes};
+        .loop = loop, .on_parsed = on_parsed, .user = user, .limits = *limits, .size = size, .bytes = bytes};
     buf_init(&document->secrets, SECRETS_MAX);
     int result = mask != NULL ? mask_copy(mask, &document->secrets) : 0;
     if (result == 0)

@@ -5,6 +5,7 @@
 #define WORKER_DOCUMENT_H
 
 #include "common/compiler.h"
+#include "worker/limits.h"
 #include "worker/mask.h"
 
 #include <jansson.h>
@@ -24,9 +25,9 @@ MUST_CHECK int document_run_beside(uv_loop_t *loop, void (*work)(void *user), vo
 /* Parses as jsonrpc_parse does, and covers what `mask` names, which is copied; NULL: nothing. on_parsed runs once, from the loop, with its outcome and, when that is 0, the document, a new
  * reference that document_free should release. 0: `bytes`, which malloc has given, are taken over; or a negative errno: they
  * are not, and on_parsed does not run. */
-MUST_CHECK int document_parse(uv_loop_t *loop, void *bytes, size_t size, unsigned depth_max, const struct mask *mask,
-                              void (*on_parsed)(void *user, int outcome, json_t *root), void *user,
-                              struct document **out);
+MUST_CHECK int document_parse(uv_loop_t *loop, void *bytes, size_t size, const struct limits_json *limits,
+                              const struct mask *mask, void (*on_parsed)(void *user, int outcome, json_t *root),
+                              void *user, struct document **out);
 
 /* From now on on_parsed does not run; sets *document to NULL. NULL in *document does nothing. */
 void document_cancel(struct document **document);

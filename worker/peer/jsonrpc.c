@@ -3,7 +3,8 @@
  * each of them, so everything here meets bytes that may be anything.
  *
  * The size has been bounded by who collected the bytes. Depth is counted before parsing, because the parser, and later
- * whoever walks, compares or writes the tree, works recursively. Two liberties that JSON.parse takes and that real
+ * whoever walks, compares or writes the tree, works recursively; and so are values, because an empty object, two bytes, costs
+ * more than 200 in the tree. Two liberties that JSON.parse takes and that real
  * servers make use of are taken here too: NULs in texts, and integers that fit no 64 bits (all numbers of such a
  * document are then floating-point numbers, which is why ids are compared by value). */
 #include "worker/peer/jsonrpc.h"
@@ -11,51 +12,82 @@
 #include <limits.h>
 #include <string.h>
 
-/* Counts brackets outside texts. */
-static bool is_too_deep(const char *text, size_t size, unsigned depth_max)
+/* The end of the text that begins at `i`: its quotation mark, or the last byte. */
+static size_t end_of_text(const char *text, size_t size, size_t i)
 {
-    unsigned depth = 0;
-    bool in_text = false;
-    for (size_t i = 0; i < size; i++) {
-        char c = text[i];
-        if (in_text) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_text = false;
-        } else if (c == '"') {
-            in_text = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > depth_max)
-                return true;
-        } else if ((c == '}' || c == ']') && depth > 0) {
-            depth--;
-        }
-    }
-    return false;
+    for (i++; i < size && text[i] != '"'; i++)
+        if (text[i] == '\\')
+            i++;
+    return i;
 }
 
-int jsonrpc_parse(const void *bytes, size_t size, unsigned depth_max, json_t **document)
+/* Counts brackets and commas outside texts: a comma is followed by a value, and so is an opening bracket, but for one that is
+ * closed at once. 0, JSONRPC_TOO_DEEP or JSONRPC_TOO_MANY_VALUES. */
+static int check(const char *text, size_t size, const struct limits_json *limits)
+{
+    unsigned depth = 0, values = 1;
+    char last = 0; /* but for white space */
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+        if (c == ' ' || c == '\n' || c == '\r' || c == '\t')
+            continue;
+        if (c == '"')
+            i = end_of_text(text, size, i);
+        else if (c == ',')
+            values++;
+        else if (c == '{' || c == '[')
+            values++, depth++;
+        else if (c == '}' || c == ']') {
+            values -= last == '{' || last == '[';
+            depth -= depth > 0;
+        }
+        if (depth > limits->depth)
+            return JSONRPC_TOO_DEEP;
+        if (values > limits->values && c != '{' && c != '[') /* or it may be closed at once */
+            return JSONRPC_TOO_MANY_VALUES;
+        last = c;
+    }
+    return 0;
+}
+
+int jsonrpc_parse(const void *bytes, size_t size, const struct limits_json *limits, json_t **document)
 {
     static const char MARK[] = "\xef\xbb\xbf"; /* some servers begin with a byte order mark, which may be passed over */
     if (size >= strlen(MARK) && memcmp(bytes, MARK, strlen(MARK)) == 0) {
         bytes = (const char *)bytes + strlen(MARK);
         size -= strlen(MARK);
     }
-    if (is_too_deep(bytes, size, depth_max))
-        return JSONRPC_TOO_DEEP;
+    int outcome = check(bytes, size, limits);
+    if (outcome != 0)
+        return outcome;
     json_error_t error;
     json_t *root = json_loadb(bytes, size, JSON_ALLOW_NUL, &error);
     if (root == NULL && json_error_code(&error) == json_error_numeric_overflow)
         root = json_loadb(bytes, size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
     if (root == NULL)
         return JSONRPC_MALFORMED;
-    if (jsonrpc_count(root) > JSONRPC_BATCH_MAX) {
+    if (jsonrpc_count(root) > limits->batch) {
         json_decref(root);
-        return JSONRPC_TOO_MANY;
+        return JSONRPC_TOO_MANY_MESSAGES;
     }
     *document = root;
     return 0;
+}
+
+const char *jsonrpc_problem(int outcome, struct limits *limits)
+{
+    static const struct {
+        enum counter counter;
+        const char *text;
+    } bounds[] = {
+        [JSONRPC_TOO_DEEP] = {COUNTER_LIMIT_DEPTH, "the answer is nested deeper than --max-depth"},
+        [JSONRPC_TOO_MANY_VALUES] = {COUNTER_LIMIT_VALUES, "the answer has more values than --max-values"},
+        [JSONRPC_TOO_MANY_MESSAGES] = {COUNTER_LIMIT_BATCH, "the answer is a batch of more than --max-batch messages"},
+    };
+    if (outcome == JSONRPC_MALFORMED)
+        return "the answer is no JSON, or is cut off";
+    limits_hit(limits, bounds[outcome].counter);
+    return bounds[outcome].text;
 }
 
 size_t jsonrpc_count(const json_t *document)

@@ -5,13 +5,12 @@
 #define WORKER_JSONRPC_H
 
 #include "common/compiler.h"
+#include "worker/limits.h"
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-enum { JSONRPC_BATCH_MAX = 1000 }; /* messages of a batch */
 
 /* Codes that mean something to a listener. */
 enum {
@@ -47,12 +46,15 @@ struct jsonrpc_message {
 enum jsonrpc_outcome {
     JSONRPC_MALFORMED = 1, /* no JSON, cut off, or neither object nor array */
     JSONRPC_TOO_DEEP = 2,
-    JSONRPC_TOO_MANY = 3, /* messages in a batch */
+    JSONRPC_TOO_MANY_VALUES = 3,
+    JSONRPC_TOO_MANY_MESSAGES = 4,
 };
 
-/* Parses a whole document, with at most `depth_max` arrays and objects within one another; *document is a new reference. 0
- * or an enum jsonrpc_outcome. */
-MUST_CHECK int jsonrpc_parse(const void *bytes, size_t size, unsigned depth_max, json_t **document);
+/* Parses a whole document; *document is a new reference. 0 or an enum jsonrpc_outcome. */
+MUST_CHECK int jsonrpc_parse(const void *bytes, size_t size, const struct limits_json *limits, json_t **document);
+
+/* Counts an outcome that is a bound, if it is one, and tells what is wrong: a literal. */
+const char *jsonrpc_problem(int outcome, struct limits *limits);
 
 /* Messages in a document. */
 size_t jsonrpc_count(const json_t *document);

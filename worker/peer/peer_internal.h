@@ -20,7 +20,6 @@
 enum {
     PEER_ANSWERS_MAX = 16, /* answers and other POSTs under way that nobody waits for; more are left out */
     PEER_TOOL_MS = 60000,
-    PEER_FAREWELL_MS = 5000,
 };
 
 struct peer_listing;

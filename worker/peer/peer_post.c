@@ -17,6 +17,7 @@ struct peer_answer {
 
 struct farewell {
     struct transfer *transfer;
+    struct limits *limits;
 };
 
 static unsigned farewells;
@@ -77,8 +78,10 @@ void peer_posts_cancel(struct peer *peer)
 
 static void on_gone(void *user, const struct transfer_end *end)
 {
-    (void)end;
-    free(user);
+    struct farewell *farewell = user;
+    if (end->http != NULL && end->http->reason == HTTP_TIMED_OUT)
+        limits_hit(farewell->limits, COUNTER_LIMIT_FAREWELL_TIME);
+    free(farewell);
     farewells--;
 }
 
@@ -89,9 +92,10 @@ void peer_farewell(const struct transfer_target *target)
     struct farewell *farewell = malloc(sizeof(*farewell));
     if (farewell == NULL)
         return;
+    farewell->limits = target->limits;
     const struct transfer_request request = {.http_method = "DELETE",
-                                             .headers_timeout_ms = PEER_FAREWELL_MS,
-                                             .total_timeout_ms = PEER_FAREWELL_MS,
+                                             .headers_timeout_ms = target->limits->farewell_ms,
+                                             .total_timeout_ms = target->limits->farewell_ms,
                                              .close_after = true};
     if (transfer_start(target, &request, &FAREWELL_HANDLERS, farewell, &farewell->transfer) == 0)
         farewells++;

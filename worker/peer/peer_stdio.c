@@ -277,8 +277,8 @@ static bool has_message(const json_t *document)
 /* Takes what parsing came to. */
 static void take(struct peer_stdio *stdio, int outcome, json_t *document, bool is_large)
 {
-    if (outcome == JSONRPC_TOO_DEEP)
-        limits_hit(stdio->peer->env->limits, COUNTER_LIMIT_DEPTH);
+    if (outcome != 0)
+        (void)jsonrpc_problem(outcome, stdio->peer->env->limits);
     if (outcome == 0 && has_message(document))
         deliver(stdio, document, is_large);
     else
@@ -295,7 +295,7 @@ static bool put_aside(struct peer_stdio *stdio, const char *line, size_t size)
     if (copy == NULL)
         return false;
     memcpy(copy, line, size);
-    if (document_parse(peer->env->loop, copy, size, peer->env->limits->depth, &(struct mask){.def = peer->def},
+    if (document_parse(peer->env->loop, copy, size, &peer->env->limits->json, &(struct mask){.def = peer->def},
                        on_parsed, stdio, &stdio->document) == 0)
         return true;
     free(copy);
@@ -308,7 +308,7 @@ static void read_line(struct peer_stdio *stdio, const char *line, size_t size)
     json_t *document = NULL;
     if (size >= DOCUMENT_LARGE && put_aside(stdio, line, size))
         return;
-    int outcome = jsonrpc_parse(line, size, peer->env->limits->depth, &document);
+    int outcome = jsonrpc_parse(line, size, &peer->env->limits->json, &document);
     if (outcome == 0)
         mask_document(&(struct mask){.def = peer->def}, line, size, document);
     take(stdio, outcome, document, false);

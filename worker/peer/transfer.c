@@ -160,12 +160,8 @@ static const char *take(struct transfer *transfer, int outcome, json_t *document
 {
     if (outcome == 0)
         deliver(transfer, document, is_large);
-    if (outcome == JSONRPC_TOO_DEEP)
-        limits_hit(transfer->limits, COUNTER_LIMIT_DEPTH);
-    if (outcome == 0 || !is_success(transfer))
-        return NULL;
-    return outcome == JSONRPC_TOO_DEEP ? "the answer is nested deeper than --max-depth"
-                                       : "the answer is no JSON, or is cut off";
+    const char *problem = outcome != 0 ? jsonrpc_problem(outcome, transfer->limits) : NULL;
+    return is_success(transfer) ? problem : NULL;
 }
 
 static struct mask mask_of(const struct transfer *transfer)
@@ -179,7 +175,7 @@ static const char *parse(struct transfer *transfer, const void *bytes, size_t si
 {
     json_t *document = NULL;
     const struct mask mask = mask_of(transfer);
-    int outcome = jsonrpc_parse(bytes, size, transfer->limits->depth, &document);
+    int outcome = jsonrpc_parse(bytes, size, &transfer->limits->json, &document);
     if (outcome == 0)
         mask_document(&mask, bytes, size, document);
     const char *problem = take(transfer, outcome, document, false);
@@ -201,7 +197,7 @@ static bool put_aside(struct transfer *transfer, void *bytes, size_t size)
         transfer->pending = pending;
     }
     const struct mask mask = mask_of(transfer);
-    if (document_parse(transfer->loop, bytes, size, transfer->limits->depth, &mask, on_parsed, transfer,
+    if (document_parse(transfer->loop, bytes, size, &transfer->limits->json, &mask, on_parsed, transfer,
                        &pending->document) == 0)
         return true;
     if (pending->backlog.size == 0)
