@@ -29,6 +29,28 @@ const flood = (bytes) => ({ GET: (x) => {
 } });
 const tool = (i) => `{"name":"tool-${i}","description":"${'x'.repeat(1500)}","inputSchema":{"type":"object"}}`;
 const longList = Array.from({ length: 10_000 }, (_, i) => tool(i)).join(',');
+const longNames = (round) => Array.from({ length: 10_000 }, (_, i) => `{"name":"${round}-${i}-${'x'.repeat(1500)}"}`).join(',');
+const errorOf = (x, data) => `{"jsonrpc":"2.0","id":${x.id},"error":{"code":-32000,"message":"no","data":[${data}]}}`;
+const emptyObjects = filled('{},', 1_490_000) + '{}'; // as many values as there may be
+/** Says it on the bare connection, again and again, as fast as it is taken. */
+const rawFlood = (bytes) => ({ GET: (x) => {
+  const { socket } = x.well().request;
+  const more = () => { while (!socket.destroyed && socket.write(bytes)); };
+  socket.on('drain', more);
+  more();
+} });
+const headWithoutEnd = (x) => {
+  const more = () => { while (x.isOpen && x.request.socket.write('HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n'.repeat(1000))); };
+  x.request.socket.on('drain', more);
+  more();
+};
+const challenge = (x) => x.send(401, { 'WWW-Authenticate': [
+  ...Array(29).fill(`Basic realm="${'\\"'.repeat(900)}"`),
+  `Bearer resource_metadata="http://${x.headers.host}/.well-known/oauth-protected-resource"`,
+] });
+const metadata = (x) => (x.path.startsWith('/.well-known')
+  ? x.send(200, jsonType, `{"resource":"http://${x.headers.host}/mcp","authorization_servers":[${filled('"http://127.0.0.1:1/",', 60_000)}""]}`)
+  : challenge(x));
 const bomb = gzipSync(Buffer.alloc(64 * megabyte, ' '));
 
 /** A program that answers the handshake, and then writes what the text of JavaScript says. */
@@ -55,8 +77,21 @@ const cases = {
   'events of 4 MB without end': flood(event(junk(4_000_000))),
   'events of 31 KB, which are parsed in the loop, without end': flood(event(junk(31_000)).repeat(32)),
   'a stream of nothing but line breaks': flood(Buffer.alloc(megabyte, '\n')),
+  'a stream of ids and comments': flood(Buffer.from('id: 1\n:\n'.repeat(100_000))),
+  'a stream of empty events of another type': flood(Buffer.from('event: a\ndata\n\n'.repeat(100_000))),
+  'events of 450 messages without end': flood(event(JSON.stringify(Array(450).fill({ jsonrpc: '2.0', id: 'x', method: 'a' }))).repeat(32)),
+  'chunks of one byte': rawFlood('1\r\n:\r\n'.repeat(100_000)),
+  'heads without end': { GET: headWithoutEnd, initialize: headWithoutEnd },
+  'challenges of 50 KB, metadata of 60 KB': { GET: metadata, 'server/discover': challenge, initialize: challenge },
   'a list of 10,000 tools in 16 MB': list((x) => answerOf(x, longList)),
   'a list of 2,000,000 empty objects': list((x) => answerOf(x, filled('{},', 8_000_000) + '{}')),
+  'a list of 497,000 empty objects': list((x) => answerOf(x, emptyObjects)),
+  'an error with 497,000 empty objects': list((x) => errorOf(x, emptyObjects)),
+  'a list of 10,000 names of 1.5 KB, others each time': { 'tools/list': (x, n) => x.send(200, jsonType, answerOf(x, longNames(n))) },
+  'arrays as deep as may be, 8,000 times': list((x) => answerOf(x, `{"name":"t","deep":[${filled(`${'['.repeat(58)}${']'.repeat(58)},`, 928_000)}0]}`)),
+  'a number of 15 MB': list((x) => answerOf(x, `{"name":"t","number":${'1'.repeat(15_000_000)}}`)),
+  'a text of 15 MB of escapes': list((x) => answerOf(x, `{"name":"t","text":"${filled('\\u00e4', 15_000_000)}"}`)),
+  'a list of 100 pages': { 'tools/list': (x, n) => x.result({ tools: [{ name: `${n}` }], nextCursor: n % 100 ? `${n}` : undefined }) },
   'a list of one tool with a million members': list((x) => answerOf(x, `{"name":"t",${Array.from({ length: 1_000_000 }, (_, i) => `"k${i}":0`).join(',')}}`)),
   'a body of 64 MB, packed': { 'tools/list': (x) => x.send(200, { ...jsonType, 'Content-Encoding': 'gzip' }, bomb) },
   'a program that writes lines of 9 MB without end': program("flood(JSON.stringify({ jsonrpc: '2.0', method: 'x', params: { junk: Array(3000000).fill(1) } }) + '\\n')"),
