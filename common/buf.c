@@ -87,6 +87,22 @@ int buf_printf(struct buf *buf, const char *format, ...)
     return result;
 }
 
+int buf_append_base64(struct buf *buf, const void *bytes, size_t size)
+{
+    static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const uint8_t *from = bytes;
+    int outcome = 0;
+    for (size_t i = 0; i < size && outcome == 0; i += 3) {
+        size_t count = size - i < 3 ? size - i : 3;
+        uint32_t bits = (uint32_t)from[i] << 16 | (count > 1 ? (uint32_t)from[i + 1] << 8 : 0) |
+                        (count > 2 ? (uint32_t)from[i + 2] : 0);
+        char digits[4] = {DIGITS[bits >> 18], DIGITS[bits >> 12 & 63], count > 1 ? DIGITS[bits >> 6 & 63] : '=',
+                          count > 2 ? DIGITS[bits & 63] : '='};
+        outcome = buf_append(buf, digits, sizeof(digits));
+    }
+    return outcome;
+}
+
 void buf_consume(struct buf *buf, size_t count)
 {
     if (buf->bytes == NULL)

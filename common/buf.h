@@ -34,6 +34,9 @@ MUST_CHECK int buf_append(struct buf *buf, const void *bytes, size_t size);
 MUST_CHECK int buf_append_text(struct buf *buf, const char *text);
 MUST_CHECK int buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* The bytes in base64 (RFC 4648, 4). */
+MUST_CHECK int buf_append_base64(struct buf *buf, const void *bytes, size_t size);
+
 /* Removes the first `count` bytes (at most all of them). */
 void buf_consume(struct buf *buf, size_t count);
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Almost no answer has a secret in it, so the bytes are searched first, which costs next to nothing; only where one is
- * found are the texts gone through. What a server has disguised is not found: it knows its secrets anyway, and this is
- * against their being passed on by accident. */
+ * found are the texts gone through; or where there are escapes, since some write the `/` and `+` of a token with them. What a server
+ * has disguised is not found: it knows its secrets anyway, and this is against their being passed on by accident. */
 #include "worker/mask.h"
 
+#include "common/server_url.h"
+
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +25,56 @@ struct visit {
 static bool visit_part(struct visit *visit, const char *secret, size_t size)
 {
     return size >= MASK_SECRET_MIN && visit->see(visit, secret, size);
+}
+
+static unsigned hex_digit(char c)
+{
+    return (unsigned)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+}
+
+/* What the text of a URL stands for; `out` has room for `size` bytes. */
+static size_t decode(const char *text, size_t size, char *out)
+{
+    size_t length = 0;
+    for (size_t i = 0; i < size; i++) {
+        bool is_code = text[i] == '%' && i + 2 < size && isxdigit((unsigned char)text[i + 1]) &&
+                       isxdigit((unsigned char)text[i + 2]);
+        out[length++] = is_code ? (char)(hex_digit(text[i + 1]) << 4 | hex_digit(text[i + 2])) : text[i];
+        i += is_code ? 2 : 0;
+    }
+    return length;
+}
+
+/* A part of a URL as it stands there, and as the server reads it. */
+static bool visit_encoded(struct visit *visit, const char *text, size_t size)
+{
+    char decoded[SERVER_URL_SIZE_MAX];
+    if (visit_part(visit, text, size))
+        return true;
+    return size <= sizeof(decoded) && memchr(text, '%', size) != NULL &&
+           visit_part(visit, decoded, decode(text, size, decoded));
+}
+
+/* User and password, and what libcurl makes of them: a header with both. */
+static bool visit_user_info(struct visit *visit, const char *text, size_t size)
+{
+    char decoded[SERVER_URL_SIZE_MAX];
+    const char *colon = memchr(text, ':', size);
+    size_t user = colon != NULL ? (size_t)(colon - text) : size;
+    size_t password = size - user > 0 ? size - user - 1 : 0;
+    if (visit_encoded(visit, text, user) || visit_encoded(visit, text + size - password, password))
+        return true;
+    if (size + 1 > sizeof(decoded))
+        return false;
+    size_t length = decode(text, user, decoded);
+    decoded[length++] = ':';
+    length += decode(text + size - password, password, decoded + length);
+    struct buf header;
+    buf_init(&header, 2 * sizeof(decoded));
+    bool is_over =
+        buf_append_base64(&header, decoded, length) == 0 && visit_part(visit, buf_text(&header), header.size);
+    buf_fini(&header);
+    return is_over;
 }
 
 /* Between separators. */
@@ -48,7 +101,7 @@ static bool visit_value(struct visit *visit, const char *value)
            (strchr(value, '\n') != NULL && visit_parts(visit, value, strlen(value), "\r\n"));
 }
 
-/* The values of a query, and both sides of a user-info. */
+/* The values of a query, and user-info. */
 static bool visit_url(struct visit *visit, const char *url)
 {
     const char *host = url != NULL ? strstr(url, "://") : NULL;
@@ -56,12 +109,12 @@ static bool visit_url(struct visit *visit, const char *url)
         return false;
     size_t authority = strcspn(host + 3, "/?#");
     const char *at = memrchr(host + 3, '@', authority);
-    if (at != NULL && visit_parts(visit, host + 3, (size_t)(at - host - 3), ":"))
+    if (at != NULL && visit_user_info(visit, host + 3, (size_t)(at - host - 3)))
         return true;
     const char *query = strchr(url, '?');
     for (const char *value = query; value != NULL && (value = strchr(value, '=')) != NULL;) {
         size_t size = strcspn(++value, "&#");
-        if (visit_part(visit, value, size))
+        if (visit_encoded(visit, value, size))
             return true;
     }
     return false;
@@ -192,6 +245,6 @@ static void cover_all(const struct mask *mask, json_t *value)
 void mask_document(const struct mask *mask, const void *bytes, size_t size, json_t *document)
 {
     struct visit look = {.see = is_there, .bytes = bytes, .size = size};
-    if (visit_all(&look, mask))
+    if (memchr(bytes, '\\', size) != NULL || visit_all(&look, mask))
         cover_all(mask, document);
 }

@@ -16,7 +16,8 @@ import { until } from './lib/wait.mjs';
 
 const marks = ['header', 'user', 'query', 'secret', 'refresh', 'redis', 'http', 'session', 'env', 'stdio', 'proxy', 'runtime'];
 const secretOf = (what) => `planted-${what}-7d41e09b`;
-const secrets = marks.map(secretOf);
+const coded = 'planted/coded+7d41e09b==';
+const secrets = [...marks.map(secretOf), coded];
 
 /** Whatever the request brought along, and this session's id. */
 const broughtBy = (x) => [x.request.url, ...Object.entries(x.headers).map(([name, value]) => `${name}=${value}`), secretOf('session')].join(' ');
@@ -70,6 +71,18 @@ for (const format of ['json', 'text']) {
         'tools/list': admitted((x) => x.result({ tools: x.server.tools.map((name) => ({ name: `${name} ${x.headers.authorization}`, inputSchema: { type: 'object' } })) })),
       },
     });
+    // What is written in another way than it was given: by JSON, by the URL, by libcurl.
+    const escaped = (text) => JSON.stringify(text).replaceAll('/', '\\/').replaceAll('+', '\\u002b');
+    const rewriter = await startHostileServer(t, {
+      on: {
+        initialize: (x) => {
+          const { headers, request } = x;
+          const said = [headers.authorization, headers['x-key'], new URL(request.url, 'http://host').searchParams.get('key')].join(' ');
+          return x.send(200, { 'Content-Type': 'application/json' }, `{"jsonrpc":"2.0","id":${x.id},"result":{"protocolVersion":"2025-11-25",`
+            + `"capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":${escaped(said)},"version":"1"}}}`);
+        },
+      },
+    });
     const guarded = await startHostileServer(t, { on: inAll(echoes.challenge) });
     const servers = {
       talker: withSecrets(talker),
@@ -82,6 +95,9 @@ for (const format of ['json', 'text']) {
       stdio: { command: process.execPath, args: [stdioServer], env: { TOKEN: secretOf('stdio') } },
     };
     for (const [how, echo] of Object.entries(echoes)) servers[how] = withSecrets(await startHostileServer(t, { on: inAll(echo) }));
+    servers.rewriter = {
+      url: `${rewriter.url.replace('://', `://${secretOf('user')}:${secretOf('user')}@`)}?key=${encodeURIComponent(coded)}`, headers: { 'X-Key': coded },
+    };
     const port = await freePort();
     const folder = await mkdtemp(join(tmpdir(), 'mcp-broker-secrets-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
@@ -95,6 +111,7 @@ for (const format of ['json', 'text']) {
     const watch = await broker.watch();
     await broker.untilState('talker', 'listening');
     await broker.untilState('stdio', 'listening');
+    await broker.untilState('rewriter', 'listening');
     await broker.untilState('tokened', 'listening');
     await until('the list', async () => (await broker.ask('show', 'talker')).toolCount === 2);
     await broker.ctl(['connect', '--id', 'late', '--url', `http://127.0.0.1:1/mcp?key=${secretOf('runtime')}`, '--header', `Authorization: Bearer ${secretOf('runtime')}`]);

@@ -60,6 +60,29 @@ static void each_secret_is_covered(void **state)
     check("[\"secret12token123\"]", "[\"****************\"]");
 }
 
+static void as_the_server_reads_it_or_writes_it(void **state)
+{
+    (void)state;
+    const struct server_pair header = {"X-Key", "abc/def+ghi"};
+    const struct server_def coded = {
+        .url = "https://us%65r:pa%2Fss%@host/?key=k%2by%20123", .headers = &header, .header_count = 1};
+    static const char *const said[][2] = {
+        {"[\"abc\\/def\\u002bghi\"]", "[\"***********\"]"},
+        {"[\"k+y 123 k%2by%20123\"]", "[\"******* ***********\"]"},
+        {"[\"pa/ss%\"]", "[\"******\"]"},
+        {"[\"Basic dXNlcjpwYS9zcyU=\"]", "[\"Basic ****************\"]"},
+        {"[\"a\\/b\"]", "[\"a/b\"]"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(said); i++) {
+        json_t *document = json_loads(said[i][0], 0, NULL), *wanted = json_loads(said[i][1], 0, NULL);
+        mask_document(&(struct mask){.def = &coded}, said[i][0], strlen(said[i][0]), document);
+        if (!json_equal(document, wanted))
+            fail_msg("%s: %s", said[i][0], json_string_value(json_array_get(document, 0)));
+        json_decref(document);
+        json_decref(wanted);
+    }
+}
+
 static void all_else_is_left(void **state)
 {
     (void)state;
@@ -89,6 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_secret_is_covered),
+        cmocka_unit_test(as_the_server_reads_it_or_writes_it),
         cmocka_unit_test(all_else_is_left),
         cmocka_unit_test(arguments_that_look_like_secrets),
     };

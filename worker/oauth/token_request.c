@@ -53,21 +53,6 @@ static int add_field(struct buf *form, const char *name, const char *value)
     return outcome != 0 ? outcome : add_encoded(form, value);
 }
 
-static int add_base64(struct buf *out, const uint8_t *bytes, size_t size)
-{
-    static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    int outcome = 0;
-    for (size_t i = 0; i < size && outcome == 0; i += 3) {
-        size_t count = size - i < 3 ? size - i : 3;
-        uint32_t bits = (uint32_t)bytes[i] << 16 | (count > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) |
-                        (count > 2 ? (uint32_t)bytes[i + 2] : 0);
-        char digits[4] = {DIGITS[bits >> 18], DIGITS[bits >> 12 & 63], count > 1 ? DIGITS[bits >> 6 & 63] : '=',
-                          count > 2 ? DIGITS[bits & 63] : '='};
-        outcome = buf_append(out, digits, sizeof(digits));
-    }
-    return outcome;
-}
-
 /* --- proofs --- */
 
 /* "Authorization: Basic …" of both parts, each encoded as in a form before that (RFC 6749, 2.3.1). */
@@ -78,7 +63,7 @@ static char *make_basic(const char *client_id, const char *secret)
     buf_init(&pair, FORM_MAX);
     buf_init(&line, FORM_MAX);
     if (add_encoded(&pair, client_id) == 0 && buf_append_text(&pair, ":") == 0 && add_encoded(&pair, secret) == 0 &&
-        buf_append_text(&line, "Authorization: Basic ") == 0 && add_base64(&line, pair.bytes, pair.size) == 0)
+        buf_append_text(&line, "Authorization: Basic ") == 0 && buf_append_base64(&line, pair.bytes, pair.size) == 0)
         text = (char *)buf_take(&line);
     buf_fini(&pair);
     buf_fini(&line);
