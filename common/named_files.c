@@ -26,8 +26,8 @@ static int add(struct buf *files, const char *path)
 
 int named_files_add(struct buf *files, const struct server_def *def)
 {
-    int result = add(files, def->ca_file);
-    return result == 0 ? add(files, json_string_value(json_object_get(def->auth, "privateKeyFile"))) : result;
+    int result = add(files, def->extras->ca_file);
+    return result == 0 ? add(files, json_string_value(json_object_get(def->extras->auth, "privateKeyFile"))) : result;
 }
 
 bool named_files_within(const char *some, const char *all)

@@ -3,7 +3,7 @@
  * again, freed. The hub holds one for each server it knows, a worker one for each connection, so a definition is one
  * allocation: the struct, its arrays, then all its texts.
  *
- *     | struct server_def | headers | env | args | texts … |
+ *     | struct server_def | struct server_extras, if there are any | headers | env | args | texts … |
  *
  * Nothing changes it afterwards; whoever wants another one makes another one. */
 #include "common/server_def.h"
@@ -30,11 +30,27 @@ static void pack_text(struct packing *packing, const char **text)
         return;
     size_t size = strlen(*text) + 1;
 
+    if (size == 1) {
+        *text = "";
+        return;
+    }
     packing->size += size;
     if (packing->next != NULL) {
         *text = memcpy(packing->next, *text, size);
         packing->next += size;
     }
+}
+
+/* A server that was given no name has its id for one, once. */
+static void pack_names(struct packing *packing, struct server_def *def)
+{
+    bool is_named = def->name != def->id;
+
+    pack_text(packing, &def->id);
+    if (is_named)
+        pack_text(packing, &def->name);
+    else
+        def->name = def->id;
 }
 
 static void pack_pairs(struct packing *packing, struct server_pair *pairs, size_t count)
@@ -45,50 +61,65 @@ static void pack_pairs(struct packing *packing, struct server_pair *pairs, size_
     }
 }
 
-/* All texts of a definition whose arrays are the ones given. */
-static void pack_texts(struct packing *packing, struct server_def *def, struct server_pair *headers,
-                       struct server_pair *env, const char **args)
+/* All texts of a definition whose parts are the ones given. */
+static void pack_texts(struct packing *packing, struct server_def *def, struct server_extras *extras,
+                       struct server_pair *headers, struct server_pair *env, const char **args)
 {
-    const char **const texts[] = {&def->id,      &def->name,  &def->workspace_id, &def->user_id, &def->url,
-                                  &def->ca_file, &def->proxy, &def->command,      &def->cwd};
+    const char **const texts[] = {&def->workspace_id, &def->user_id,    &def->url,   &extras->ca_file,
+                                  &extras->proxy,     &extras->command, &extras->cwd};
 
+    pack_names(packing, def);
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         pack_text(packing, texts[i]);
-    pack_pairs(packing, headers, def->header_count);
-    pack_pairs(packing, env, def->env_count);
-    for (size_t i = 0; i < def->arg_count; i++)
+    pack_pairs(packing, headers, extras->header_count);
+    pack_pairs(packing, env, extras->env_count);
+    for (size_t i = 0; i < extras->arg_count; i++)
         pack_text(packing, &args[i]);
+}
+
+const struct server_extras SERVER_NO_EXTRAS;
+
+static bool has_extras(const struct server_extras *extras)
+{
+    return extras->header_count > 0 || extras->ca_file != NULL || extras->proxy != NULL || extras->auth != NULL ||
+           extras->command != NULL || extras->arg_count > 0 || extras->env_count > 0 || extras->cwd != NULL;
 }
 
 static struct server_def *pack(struct server_def_draft *draft)
 {
-    size_t headers_size = draft->def.header_count * sizeof draft->headers[0];
-    size_t env_size = draft->def.env_count * sizeof draft->env[0];
-    size_t args_size = draft->def.arg_count * sizeof draft->args[0];
-    size_t fixed_size = sizeof(struct server_def) + headers_size + env_size + args_size;
+    size_t extras_size = has_extras(&draft->extras) ? sizeof draft->extras : 0;
+    size_t headers_size = draft->extras.header_count * sizeof draft->headers[0];
+    size_t env_size = draft->extras.env_count * sizeof draft->env[0];
+    size_t args_size = draft->extras.arg_count * sizeof draft->args[0];
+    size_t fixed_size = sizeof(struct server_def) + extras_size + headers_size + env_size + args_size;
     struct packing packing = {.next = NULL};
 
-    pack_texts(&packing, &draft->def, draft->headers, draft->env, draft->args);
-    json_t *auth = json_deep_copy(draft->def.auth);
+    pack_texts(&packing, &draft->def, &draft->extras, draft->headers, draft->env, draft->args);
+    json_t *auth = json_deep_copy(draft->extras.auth);
     char *memory = slab_take(&slab_held, fixed_size + packing.size);
-    if (memory == NULL || (auth == NULL && draft->def.auth != NULL)) {
+    if (memory == NULL || (auth == NULL && draft->extras.auth != NULL)) {
         slab_give(&slab_held, memory, fixed_size + packing.size);
         json_decref(auth);
         return NULL;
     }
 
-    struct server_def *def = memcpy(memory, &draft->def, sizeof *def);
-    struct server_pair *headers = memcpy(memory + sizeof *def, draft->headers, headers_size);
-    struct server_pair *env = memcpy(memory + sizeof *def + headers_size, draft->env, env_size);
-    const char **args = memcpy(memory + sizeof *def + headers_size + env_size, draft->args, args_size);
+    /* The texts of the draft become those of the copy, and then its parts are copied, too. */
+    struct server_def *def = (struct server_def *)(void *)memory;
+    struct server_extras *extras = (struct server_extras *)(void *)(memory + sizeof *def);
+    struct server_pair *headers = (struct server_pair *)(void *)(memory + sizeof *def + extras_size);
+    struct server_pair *env = (struct server_pair *)(void *)((char *)headers + headers_size);
+    const char **args = (const char **)(void *)((char *)env + env_size);
 
-    def->size = (uint32_t)(fixed_size + packing.size);
+    draft->def.size = (uint32_t)(fixed_size + packing.size);
+    draft->def.extras = extras_size > 0 ? extras : &SERVER_NO_EXTRAS;
     packing = (struct packing){.next = memory + fixed_size};
-    pack_texts(&packing, def, headers, env, args);
-    def->headers = headers;
-    def->env = env;
-    def->args = args;
-    def->auth = auth;
+    pack_texts(&packing, &draft->def, &draft->extras, draft->headers, draft->env, draft->args);
+    draft->extras.headers = memcpy(headers, draft->headers, headers_size);
+    draft->extras.env = memcpy(env, draft->env, env_size);
+    draft->extras.args = memcpy(args, draft->args, args_size);
+    draft->extras.auth = auth;
+    memcpy(extras, &draft->extras, extras_size);
+    memcpy(def, &draft->def, sizeof *def);
     /* cppcheck-suppress memleak ; def is memory */
     return def;
 }
@@ -110,7 +141,7 @@ void server_def_destroy(struct server_def *def)
 {
     if (def == NULL)
         return;
-    json_decref(def->auth);
+    json_decref(def->extras->auth);
     slab_give(&slab_held, def, def->size);
 }
 
@@ -154,9 +185,9 @@ static bool put_args(json_t *object, const struct server_def *def)
     json_t *part = json_array();
     bool ok = part != NULL;
 
-    for (size_t i = 0; ok && i < def->arg_count; i++)
-        ok = json_array_append_new(part, json_string(def->args[i])) == 0;
-    if (ok && def->arg_count > 0)
+    for (size_t i = 0; ok && i < def->extras->arg_count; i++)
+        ok = json_array_append_new(part, json_string(def->extras->args[i])) == 0;
+    if (ok && def->extras->arg_count > 0)
         ok = json_object_set(object, "args", part) == 0;
     json_decref(part);
     return ok;
@@ -181,17 +212,18 @@ json_t *server_def_to_json(const struct server_def *def)
     json_t *object = json_object();
 
     /* http and stdio follow from url and command. */
-    bool ok = object != NULL && put_text(object, "type", def->transport == TRANSPORT_SSE ? "sse" : NULL, NULL) &&
-              put_text(object, "url", def->url, NULL) && put_text(object, "command", def->command, NULL) &&
-              put_args(object, def) && put_pairs(object, "env", def->env, def->env_count) &&
-              put_text(object, "cwd", def->cwd, NULL) &&
-              put_pairs(object, "headers", def->headers, def->header_count) &&
-              put_text(object, "name", def->name, def->id) && put_text(object, "workspaceId", def->workspace_id, "") &&
-              put_text(object, "userId", def->user_id, "") && put_events(object, def->events) &&
-              put_number(object, "timeout", def->timeout_ms) && put_poll(object, def->poll_ms) &&
-              put_text(object, "caFile", def->ca_file, NULL) && put_text(object, "proxy", def->proxy, NULL) &&
-              (def->auth == NULL || json_object_set_new(object, "auth", json_deep_copy(def->auth)) == 0) &&
-              (def->enabled || json_object_set_new(object, "enabled", json_false()) == 0);
+    bool ok =
+        object != NULL && put_text(object, "type", def->transport == TRANSPORT_SSE ? "sse" : NULL, NULL) &&
+        put_text(object, "url", def->url, NULL) && put_text(object, "command", def->extras->command, NULL) &&
+        put_args(object, def) && put_pairs(object, "env", def->extras->env, def->extras->env_count) &&
+        put_text(object, "cwd", def->extras->cwd, NULL) &&
+        put_pairs(object, "headers", def->extras->headers, def->extras->header_count) &&
+        put_text(object, "name", def->name, def->id) && put_text(object, "workspaceId", def->workspace_id, "") &&
+        put_text(object, "userId", def->user_id, "") && put_events(object, def->events) &&
+        put_number(object, "timeout", def->timeout_ms) && put_poll(object, def->poll_ms) &&
+        put_text(object, "caFile", def->extras->ca_file, NULL) && put_text(object, "proxy", def->extras->proxy, NULL) &&
+        (def->extras->auth == NULL || json_object_set_new(object, "auth", json_deep_copy(def->extras->auth)) == 0) &&
+        (def->enabled || json_object_set_new(object, "enabled", json_false()) == 0);
     if (ok)
         return object;
     json_decref(object);
@@ -217,10 +249,10 @@ static bool pairs_equal(const struct server_pair *a, size_t a_count, const struc
 
 static bool args_equal(const struct server_def *a, const struct server_def *b)
 {
-    bool equal = a->arg_count == b->arg_count;
+    bool equal = a->extras->arg_count == b->extras->arg_count;
 
-    for (size_t i = 0; equal && i < a->arg_count; i++)
-        equal = texts_equal(a->args[i], b->args[i]);
+    for (size_t i = 0; equal && i < a->extras->arg_count; i++)
+        equal = texts_equal(a->extras->args[i], b->extras->args[i]);
     return equal;
 }
 
@@ -229,11 +261,12 @@ bool server_def_same_connection(const struct server_def *a, const struct server_
     return texts_equal(a->id, b->id) && a->source == b->source && a->transport == b->transport &&
            a->enabled == b->enabled && a->events == b->events && a->timeout_ms == b->timeout_ms &&
            a->poll_ms == b->poll_ms && texts_equal(a->url, b->url) &&
-           pairs_equal(a->headers, a->header_count, b->headers, b->header_count) &&
-           texts_equal(a->ca_file, b->ca_file) && texts_equal(a->proxy, b->proxy) &&
-           texts_equal(a->command, b->command) && args_equal(a, b) &&
-           pairs_equal(a->env, a->env_count, b->env, b->env_count) && texts_equal(a->cwd, b->cwd) &&
-           (a->auth == b->auth || json_equal(a->auth, b->auth));
+           pairs_equal(a->extras->headers, a->extras->header_count, b->extras->headers, b->extras->header_count) &&
+           texts_equal(a->extras->ca_file, b->extras->ca_file) && texts_equal(a->extras->proxy, b->extras->proxy) &&
+           texts_equal(a->extras->command, b->extras->command) && args_equal(a, b) &&
+           pairs_equal(a->extras->env, a->extras->env_count, b->extras->env, b->extras->env_count) &&
+           texts_equal(a->extras->cwd, b->extras->cwd) &&
+           (a->extras->auth == b->extras->auth || json_equal(a->extras->auth, b->extras->auth));
 }
 
 bool server_def_equal(const struct server_def *a, const struct server_def *b)
@@ -246,7 +279,7 @@ const char *server_def_origin(const struct server_def *def, char *out, size_t si
 {
     if (def->url != NULL)
         return server_url_origin(def->url, out, size);
-    const char *command = def->command != NULL ? def->command : "";
+    const char *command = def->extras->command != NULL ? def->extras->command : "";
     const char *slash = strrchr(command, '/');
     snprintf(out, size, "%s", slash != NULL ? slash + 1 : command);
     return out;

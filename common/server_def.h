@@ -39,37 +39,43 @@ struct server_pair {
     const char *value;
 };
 
-/* There is one for each server, here and there, so the numbers are as small as their bounds let them be. */
+/* What most servers of the web do without. */
+struct server_extras {
+    const struct server_pair *headers;
+    const char *ca_file; /* NULL: the system's */
+    const char *proxy;   /* NULL: from the environment; "": none */
+    json_t *auth;        /* object of the `auth` key, checked (server_def_auth.h): texts; owned, or NULL */
+    const char *command; /* stdio, as all that follows */
+    const char *const *args;
+    const struct server_pair *env;
+    const char *cwd;
+    uint8_t header_count; /* of `headers`, … */
+    uint8_t arg_count;
+    uint8_t env_count;
+};
+extern const struct server_extras SERVER_NO_EXTRAS; /* all zero */
+
+/* There is one for each server, here and there, so it is as small as its bounds let it be. */
 struct server_def {
     uint32_t size;     /* of the allocation; private */
     uint8_t source;    /* enum source */
     uint8_t transport; /* enum transport */
     bool enabled;
-    uint8_t events;       /* bit a kind; tools when not given */
-    uint8_t header_count; /* of `headers`, … */
-    uint8_t arg_count;
-    uint8_t env_count;
+    uint8_t events;      /* bit a kind; tools when not given */
     uint32_t timeout_ms; /* of one attempt; 0: the default */
     uint32_t poll_ms;    /* 0: the default */
     const char *id;
     const char *name;         /* the id when not given */
     const char *workspace_id; /* "" when not given */
     const char *user_id;
-    const char *url; /* http and sse; absolute, http or https, checked */
-    const struct server_pair *headers;
-    const char *ca_file; /* NULL: the system's */
-    const char *proxy;   /* NULL: from the environment; "": none */
-    const char *command; /* stdio */
-    const char *const *args;
-    const struct server_pair *env;
-    const char *cwd;
-    json_t *auth; /* object of the `auth` key, checked (server_def_auth.h): texts; owned, or NULL */
+    const char *url;                    /* http and sse; absolute, http or https, checked */
+    const struct server_extras *extras; /* never NULL */
 };
 
 static_assert(SERVER_DEF_HEADERS_MAX <= UINT8_MAX && SERVER_DEF_ARGS_MAX <= UINT8_MAX &&
                   SERVER_DEF_ENV_MAX <= UINT8_MAX,
               "they are counted in a byte");
-static_assert(sizeof(struct server_def) <= 128, "there is one for each server");
+static_assert(sizeof(struct server_def) <= 64, "there is one for each server");
 
 /* Called once for each thing that is wrong: `key` is "" for the server as a whole, "headers.Accept" for a part of one.
  * The caller knows the file and the line. */

@@ -33,7 +33,7 @@ struct key {
     const char *name;
     int transports; /* bit a transport: servers that the key means something for */
     void (*read)(struct reading *reading, const struct key *key, json_t *value);
-    size_t slot; /* of a text: where in struct server_def */
+    size_t slot; /* of a text: where in the draft */
     size_t max;  /* of a text: bytes */
 };
 
@@ -86,7 +86,7 @@ static const char *text_of(struct reading *reading, const char *key, const char 
 
 static void keep(struct reading *reading, const struct key *key, const char *text)
 {
-    memcpy((char *)&reading->draft->def + key->slot, &text, sizeof text);
+    memcpy((char *)reading->draft + key->slot, &text, sizeof text);
 }
 
 /* --- readers, one for each form of value --- */
@@ -200,7 +200,7 @@ static bool is_bounded(struct reading *reading, const struct key *key, const jso
 
 static bool header_is_new(const struct server_def_draft *draft, const char *name)
 {
-    for (size_t i = 0; i < draft->def.header_count; i++)
+    for (size_t i = 0; i < draft->extras.header_count; i++)
         if (strcasecmp(draft->headers[i].name, name) == 0)
             return false;
     return true;
@@ -226,7 +226,7 @@ static void read_headers(struct reading *reading, const struct key *key, json_t 
         if (error != NULL)
             problem(reading, key->name, name, "%s", error);
         else
-            draft->headers[draft->def.header_count++] = (struct server_pair){name, text};
+            draft->headers[draft->extras.header_count++] = (struct server_pair){name, text};
     }
 }
 
@@ -245,7 +245,7 @@ static void read_env(struct reading *reading, const struct key *key, json_t *val
         if (name[0] == '\0' || strchr(name, '=') != NULL || has_control(name))
             problem(reading, key->name, name, "is no name of a variable");
         else
-            draft->env[draft->def.env_count++] = (struct server_pair){name, text};
+            draft->env[draft->extras.env_count++] = (struct server_pair){name, text};
     }
 }
 
@@ -262,7 +262,7 @@ static void read_args(struct reading *reading, const struct key *key, json_t *va
         snprintf(number, sizeof number, "%zu", i);
         const char *text = text_of(reading, key->name, number, item, SERVER_DEF_TEXT_MAX);
         if (text != NULL)
-            draft->args[draft->def.arg_count++] = text;
+            draft->args[draft->extras.arg_count++] = text;
     }
 }
 
@@ -281,30 +281,30 @@ static void read_auth(struct reading *reading, const struct key *key, json_t *va
     json_object_foreach (value, name, item)
         (void)text_of(reading, key->name, name, item, SERVER_DEF_TEXT_MAX);
     server_def_auth_check(value, reading->draft->def.source, on_auth_problem, reading);
-    reading->draft->def.auth = value;
+    reading->draft->extras.auth = value;
 }
 
-#define SLOT(field) offsetof(struct server_def, field)
+#define SLOT(field) offsetof(struct server_def_draft, field)
 
 static const struct key keys[] = {
     {"type", ANY, NULL, 0, 0}, /* read before all others */
-    {"name", ANY, read_label, SLOT(name), NAME_MAX_BYTES},
-    {"workspaceId", ANY, read_label, SLOT(workspace_id), SCOPE_MAX},
-    {"userId", ANY, read_label, SLOT(user_id), SCOPE_MAX},
+    {"name", ANY, read_label, SLOT(def.name), NAME_MAX_BYTES},
+    {"workspaceId", ANY, read_label, SLOT(def.workspace_id), SCOPE_MAX},
+    {"userId", ANY, read_label, SLOT(def.user_id), SCOPE_MAX},
     {"enabled", ANY, read_enabled, 0, 0},
     {"disabled", ANY, read_enabled, 0, 0},
     {"timeout", ANY, read_timeout, 0, 0},
     {"poll", ANY, read_poll, 0, 0},
     {"events", ANY, read_events, 0, 0},
-    {"url", WEB, read_url, SLOT(url), SERVER_URL_SIZE_MAX},
+    {"url", WEB, read_url, SLOT(def.url), SERVER_URL_SIZE_MAX},
     {"headers", WEB, read_headers, 0, 0},
-    {"caFile", WEB, read_filled, SLOT(ca_file), SERVER_DEF_TEXT_MAX},
-    {"proxy", WEB, read_text, SLOT(proxy), SERVER_URL_SIZE_MAX},
+    {"caFile", WEB, read_filled, SLOT(extras.ca_file), SERVER_DEF_TEXT_MAX},
+    {"proxy", WEB, read_text, SLOT(extras.proxy), SERVER_URL_SIZE_MAX},
     {"auth", WEB, read_auth, 0, 0},
-    {"command", STDIO, read_filled, SLOT(command), SERVER_DEF_TEXT_MAX},
+    {"command", STDIO, read_filled, SLOT(extras.command), SERVER_DEF_TEXT_MAX},
     {"args", STDIO, read_args, 0, 0},
     {"env", STDIO, read_env, 0, 0},
-    {"cwd", STDIO, read_filled, SLOT(cwd), SERVER_DEF_TEXT_MAX},
+    {"cwd", STDIO, read_filled, SLOT(extras.cwd), SERVER_DEF_TEXT_MAX},
 };
 
 /* --- the whole --- */
@@ -387,7 +387,7 @@ static void check_whole(struct reading *reading, const json_t *object, enum sour
         problem(reading, "command", NULL, "is missing");
     else if (!stdio && json_object_get(object, "url") == NULL)
         problem(reading, "url", NULL, "is missing (a stdio server has a command instead)");
-    if (reading->draft->def.auth != NULL && !header_is_new(reading->draft, "Authorization"))
+    if (reading->draft->extras.auth != NULL && !header_is_new(reading->draft, "Authorization"))
         problem(reading, "auth", NULL, "is given beside a header Authorization: only one of them can be sent");
 }
 
@@ -414,9 +414,10 @@ bool server_def_draft_read(struct server_def_draft *draft, const char *id, json_
                                            .source = (uint8_t)source,
                                            .enabled = true,
                                        }};
-    draft->def.headers = draft->headers;
-    draft->def.env = draft->env;
-    draft->def.args = draft->args;
+    draft->def.extras = &draft->extras;
+    draft->extras.headers = draft->headers;
+    draft->extras.env = draft->env;
+    draft->extras.args = draft->args;
 
     check_id(&reading, id);
     if (!json_is_object(object)) {

@@ -137,10 +137,10 @@ static bool is_like_a_secret(const char *word)
 /* Arguments, and what is behind the `=` of `--name=value`. */
 static bool visit_arguments(struct visit *visit, const struct server_def *def)
 {
-    for (size_t i = 0; i < def->arg_count; i++) {
-        const char *equals = strchr(def->args[i], '=');
-        const char *word = equals != NULL ? equals + 1 : def->args[i];
-        if (visit_url(visit, def->args[i]) || (is_like_a_secret(word) && visit_part(visit, word, strlen(word))))
+    for (size_t i = 0; i < def->extras->arg_count; i++) {
+        const char *equals = strchr(def->extras->args[i], '=');
+        const char *word = equals != NULL ? equals + 1 : def->extras->args[i];
+        if (visit_url(visit, def->extras->args[i]) || (is_like_a_secret(word) && visit_part(visit, word, strlen(word))))
             return true;
     }
     return false;
@@ -172,8 +172,9 @@ static bool visit_all(struct visit *visit, const struct mask *mask)
     if (mask->copied != NULL)
         return visit_copied(visit, mask->copied);
     const struct server_def *def = mask->def;
-    return visit_pairs(visit, def->headers, def->header_count) || visit_pairs(visit, def->env, def->env_count) ||
-           visit_url(visit, def->url) || visit_url(visit, def->proxy) || visit_auth(visit, def->auth) ||
+    return visit_pairs(visit, def->extras->headers, def->extras->header_count) ||
+           visit_pairs(visit, def->extras->env, def->extras->env_count) || visit_url(visit, def->url) ||
+           visit_url(visit, def->extras->proxy) || visit_auth(visit, def->extras->auth) ||
            visit_arguments(visit, def) || (mask->token != NULL && visit_value(visit, mask->token)) ||
            (mask->session_id != NULL && visit_value(visit, mask->session_id));
 }

@@ -340,7 +340,7 @@ int probe_run(const char *wait)
     log_open("probe", LOG_LEVEL_WARN, LOG_FORMAT_AUTO);
     int code = PROGRAM_PROBE_FAULT;
     bool is_order = take_order(&probe);
-    if (is_order && probe.def->command && spawner_open(&probe.loop, on_spawner_gone, NULL) != 0)
+    if (is_order && probe.def->extras->command && spawner_open(&probe.loop, on_spawner_gone, NULL) != 0)
         goto destroy_def;
     if (is_order && lock_in(probe.def) == 0 && look_with_engines(&probe) == 0)
         code = write_report(&probe);

@@ -84,7 +84,7 @@ static void forget_unwanted(struct tokens *tokens)
         return;
     for (uint32_t row = 0; row < roster_end(roster); row++) {
         const struct server_def *def = roster_def(roster, row);
-        const json_t *text = def != NULL ? json_object_get(def->auth, "refreshToken") : NULL;
+        const json_t *text = def != NULL ? json_object_get(def->extras->auth, "refreshToken") : NULL;
         if (json_is_string(text))
             wanted.refresh_tokens[wanted.count++] = json_string_value(text);
     }

@@ -98,8 +98,9 @@ static void arguments_that_look_like_secrets(void **state)
     const char *const args[] = {"/srv/server-2024.js", "@scope/server-2024", "production",
                                 "--key=argument1234",  "another-one-1234",   "http://u:argument-5678@host/"};
     const struct server_pair env[] = {{"PEM", "line-one-of-it\nline-two-of-it"}};
-    const struct server_def program = {
+    const struct server_extras extras = {
         .command = "node", .args = args, .arg_count = ARRAY_LENGTH(args), .env = env, .env_count = ARRAY_LENGTH(env)};
+    const struct server_def program = {.extras = &extras};
     char said[] =
         "node /srv/server-2024.js @scope/server-2024 production --key=argument1234 another-one-1234 argument-5678 "
         "line-two-of-it";

@@ -38,7 +38,7 @@ static void bodies_are_as_the_protocol_has_them(void **state)
 {
     (void)state;
     uint32_t id = 1;
-    const struct server_def def = {.events = 1U << KIND_TOOLS | 1U << KIND_RESOURCES};
+    const struct server_def def = {.events = 1U << KIND_TOOLS | 1U << KIND_RESOURCES, .extras = &SERVER_NO_EXTRAS};
     assert_body(mcp_discover(id, &def),
                 "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"server/discover\",\"params\":{" META "}}");
     assert_body(mcp_listen(id, &def),
@@ -67,7 +67,8 @@ static void client_credentials_are_a_capability(void **state)
     (void)state;
     static const char NAME[] = "io.modelcontextprotocol/oauth-client-credentials";
     uint32_t id = 1;
-    struct server_def def = {.auth = load("{\"type\":\"client_credentials\"}")};
+    struct server_extras extras = {.auth = load("{\"type\":\"client_credentials\"}")};
+    const struct server_def def = {.extras = &extras};
     char *bodies[] = {mcp_initialize(id, &def), mcp_discover(id, &def)};
     json_t *initialize = load(bodies[0]), *discover = load(bodies[1]);
     json_t *meta = json_object_get(json_object_get(discover, "params"), "_meta");
@@ -79,12 +80,12 @@ static void client_credentials_are_a_capability(void **state)
     }
     json_decref(initialize);
     json_decref(discover);
-    json_decref(def.auth);
-    def.auth = load("{\"type\":\"refresh_token\"}");
+    json_decref(extras.auth);
+    extras.auth = load("{\"type\":\"refresh_token\"}");
     char *body = mcp_initialize(id, &def);
     assert_null(strstr(body, "extensions"));
     free(body);
-    json_decref(def.auth);
+    json_decref(extras.auth);
 }
 
 static void assert_answer(const char *request, const char *wanted)
@@ -123,7 +124,8 @@ static void headers_are_those_of_the_method(void **state)
 {
     (void)state;
     const struct server_pair pairs[] = {{"Authorization", "Bearer t"}, {"X-Y", "z"}};
-    const struct server_def def = {.headers = pairs, .header_count = ARRAY_LENGTH(pairs)}, bare = {.header_count = 0};
+    const struct server_extras extras = {.headers = pairs, .header_count = ARRAY_LENGTH(pairs)};
+    const struct server_def def = {.extras = &extras}, bare = {.extras = &SERVER_NO_EXTRAS};
     const char *const post[] = {"Authorization: Bearer t",          "X-Y: z",
                                 "Content-Type: application/json",   "Accept: application/json, text/event-stream",
                                 "MCP-Protocol-Version: 2026-07-28", "Mcp-Method: tools/list"};

@@ -128,6 +128,7 @@ struct client {
 /* Somebody who wants a token. */
 struct wanting {
     struct server_def def;
+    struct server_extras extras;
     char url[128];
     struct oauth_account *account;
     struct oauth_wait *wait;
@@ -162,7 +163,8 @@ static json_t *secret_auth(void)
 /* Takes `auth`. */
 static void begin(struct client *client, const char *path, json_t *auth, http_guard guard, struct wanting *wanting)
 {
-    *wanting = (struct wanting){.def = {.auth = auth, .url = wanting->url, .proxy = ""}};
+    *wanting = (struct wanting){.def = {.url = wanting->url, .extras = &wanting->extras},
+                                .extras = {.auth = auth, .proxy = ""}};
     snprintf(wanting->url, sizeof wanting->url, "http://127.0.0.1:%d%s", server.port, path);
     assert_int_equal(oauth_account_open(client->oauth, &wanting->def, guard, NULL, &wanting->account), 0);
 }
@@ -179,7 +181,7 @@ static void finish(struct wanting *wanting)
 {
     oauth_wait_cancel(&wanting->wait);
     oauth_account_release(wanting->account);
-    json_decref(wanting->def.auth);
+    json_decref(wanting->extras.auth);
 }
 
 static void wait_for(struct client *client, const int *count, int wanted)

@@ -75,10 +75,10 @@ static void defaults(void **state)
     assert_true(def->enabled);
     assert_int_equal(def->events, 1 << KIND_TOOLS);
     assert_int_equal(def->timeout_ms, 0);
-    assert_int_equal(def->header_count, 0);
-    assert_null(def->ca_file);
-    assert_null(def->proxy);
-    assert_null(def->auth);
+    assert_int_equal(def->extras->header_count, 0);
+    assert_null(def->extras->ca_file);
+    assert_null(def->extras->proxy);
+    assert_null(def->extras->auth);
     server_def_destroy(def);
 }
 
@@ -103,13 +103,13 @@ static void every_key_of_a_web_server(void **state)
     assert_int_equal(def->timeout_ms, 30000);
     assert_int_equal(def->poll_ms, 90000);
     assert_int_equal(def->events, 1 << KIND_TOOLS | 1 << KIND_RESOURCES);
-    assert_int_equal(def->header_count, 2);
-    assert_string_equal(def->headers[0].name, "X-Key");
-    assert_string_equal(def->headers[0].value, "secret");
-    assert_string_equal(def->headers[1].value, "");
-    assert_string_equal(def->ca_file, "/ca.pem");
-    assert_string_equal(def->proxy, "");
-    assert_string_equal(json_string_value(json_object_get(def->auth, "clientId")), "c");
+    assert_int_equal(def->extras->header_count, 2);
+    assert_string_equal(def->extras->headers[0].name, "X-Key");
+    assert_string_equal(def->extras->headers[0].value, "secret");
+    assert_string_equal(def->extras->headers[1].value, "");
+    assert_string_equal(def->extras->ca_file, "/ca.pem");
+    assert_string_equal(def->extras->proxy, "");
+    assert_string_equal(json_string_value(json_object_get(def->extras->auth, "clientId")), "c");
     assert_string_equal(server_def_origin(def, origin, sizeof origin), "https://host:8443");
     server_def_destroy(def);
 }
@@ -124,13 +124,13 @@ static void every_key_of_a_stdio_server(void **state)
 
     (void)state;
     assert_int_equal(def->transport, TRANSPORT_STDIO);
-    assert_string_equal(def->command, "/usr/bin/server");
-    assert_int_equal(def->arg_count, 3);
-    assert_string_equal(def->args[1], "a\nb");
-    assert_string_equal(def->args[2], "");
-    assert_int_equal(def->env_count, 1);
-    assert_string_equal(def->env[0].name, "TOKEN");
-    assert_string_equal(def->cwd, "/tmp");
+    assert_string_equal(def->extras->command, "/usr/bin/server");
+    assert_int_equal(def->extras->arg_count, 3);
+    assert_string_equal(def->extras->args[1], "a\nb");
+    assert_string_equal(def->extras->args[2], "");
+    assert_int_equal(def->extras->env_count, 1);
+    assert_string_equal(def->extras->env[0].name, "TOKEN");
+    assert_string_equal(def->extras->cwd, "/tmp");
     assert_null(def->url);
     assert_string_equal(server_def_origin(def, origin, sizeof origin), "server");
     server_def_destroy(def);
@@ -331,7 +331,7 @@ static void bounds(void **state)
     }
     struct server_def *def = server_def_from_json("id", object, SOURCE_FILE, tell, &told);
     assert_non_null(def);
-    assert_int_equal(def->header_count, SERVER_DEF_HEADERS_MAX);
+    assert_int_equal(def->extras->header_count, SERVER_DEF_HEADERS_MAX);
     server_def_destroy(def);
     json_object_set_new(headers, "one-more", json_string("v"));
     assert_null(server_def_from_json("id", object, SOURCE_FILE, tell, &told));

@@ -104,11 +104,11 @@ static void texts_are_expanded_everywhere(void **state)
         "  \"auth\": {\"type\": \"refresh_token\", \"clientId\": \"c\", \"refreshToken\": \"${TEST_TOKEN}\"}},\n"
         " \"b\": {\"command\": \"x\", \"args\": [\"--t=${TEST_TOKEN}\"], \"env\": {\"T\": \"${TEST_TOKEN}\"}}}}");
     assert_string_equal(file.servers[0]->url, "https://example.com/mcp");
-    assert_string_equal(file.servers[0]->headers[0].value, "Bearer s3cret");
-    assert_string_equal(file.servers[0]->headers[1].value, "${TEST_TOKEN}");
-    assert_string_equal(json_string_value(json_object_get(file.servers[0]->auth, "refreshToken")), "s3cret");
-    assert_string_equal(file.servers[1]->args[0], "--t=s3cret");
-    assert_string_equal(file.servers[1]->env[0].value, "s3cret");
+    assert_string_equal(file.servers[0]->extras->headers[0].value, "Bearer s3cret");
+    assert_string_equal(file.servers[0]->extras->headers[1].value, "${TEST_TOKEN}");
+    assert_string_equal(json_string_value(json_object_get(file.servers[0]->extras->auth, "refreshToken")), "s3cret");
+    assert_string_equal(file.servers[1]->extras->args[0], "--t=s3cret");
+    assert_string_equal(file.servers[1]->extras->env[0].value, "s3cret");
     servers_file_fini(&file);
 }
 

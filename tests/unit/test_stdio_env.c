@@ -35,7 +35,7 @@ static void only_what_programs_need(void **state)
                                             "LD_PRELOAD=x.so", "SHELL=/bin/sh", "not a variable", NULL};
     static const char *const expected[] = {"PATH=/bin", "HOME=/root",    "LANG=C", "LC_ALL=C.UTF-8",
                                            "TZ=UTC",    "SHELL=/bin/sh", NULL};
-    assert_env(&(struct server_def){.id = "s"}, inherited, expected);
+    assert_env(&(struct server_def){.id = "s", .extras = &SERVER_NO_EXTRAS}, inherited, expected);
 }
 
 static void the_definition_wins(void **state)
@@ -44,14 +44,15 @@ static void the_definition_wins(void **state)
     static const struct server_pair env[] = {{"TOKEN", "a=b"}, {"PATH", ""}, {"LC_TIME", "C"}};
     static const char *const inherited[] = {"PATH=/bin", "LC_TIME=de", "LC_ALL=de", "USER=me", NULL};
     static const char *const expected[] = {"LC_ALL=de", "USER=me", "TOKEN=a=b", "PATH=", "LC_TIME=C", NULL};
-    assert_env(&(struct server_def){.id = "s", .env = env, .env_count = ARRAY_LENGTH(env)}, inherited, expected);
+    const struct server_extras extras = {.env = env, .env_count = ARRAY_LENGTH(env)};
+    assert_env(&(struct server_def){.id = "s", .extras = &extras}, inherited, expected);
 }
 
 static void nothing_at_all(void **state)
 {
     (void)state;
     static const char *const none[] = {NULL};
-    assert_env(&(struct server_def){.id = "s"}, none, none);
+    assert_env(&(struct server_def){.id = "s", .extras = &SERVER_NO_EXTRAS}, none, none);
     stdio_env_destroy(NULL);
 }
 

@@ -117,7 +117,7 @@ static struct oauth_account *find(const struct oauth *oauth, const struct server
     struct oauth_account *account = oauth->accounts[hash % OAUTH_BUCKETS];
     while (account != NULL &&
            (account->hash != hash || strcmp(account->server_url, def->url) != 0 ||
-            !oauth_network_equal(&account->network, network) || !json_equal(account->auth, def->auth)))
+            !oauth_network_equal(&account->network, network) || !json_equal(account->auth, def->extras->auth)))
         account = account->next;
     return account;
 }
@@ -132,7 +132,7 @@ static struct oauth_account *create(struct oauth *oauth, const struct server_def
     account->hash = hash;
     account->waits_end = &account->waits;
     account->is_runtime = def->source == SOURCE_RUNTIME;
-    account->auth = json_incref(def->auth);
+    account->auth = json_incref(def->extras->auth);
     account->server_url = strdup(def->url);
     if (account->server_url == NULL || !oauth_network_init(&account->network, network)) {
         oauth_account_destroy(account);
@@ -146,9 +146,13 @@ static struct oauth_account *create(struct oauth *oauth, const struct server_def
 int oauth_account_open(struct oauth *oauth, const struct server_def *def, http_guard guard, const void *guard_user,
                        struct oauth_account **out)
 {
-    const struct oauth_network network = {
-        .http = oauth->http, .guard = guard, .guard_user = guard_user, .ca_file = def->ca_file, .proxy = def->proxy};
-    uint32_t hash = oauth_hash(oauth_hash(0, def->url), json_string_value(json_object_get(def->auth, "clientId")));
+    const struct oauth_network network = {.http = oauth->http,
+                                          .guard = guard,
+                                          .guard_user = guard_user,
+                                          .ca_file = def->extras->ca_file,
+                                          .proxy = def->extras->proxy};
+    uint32_t hash =
+        oauth_hash(oauth_hash(0, def->url), json_string_value(json_object_get(def->extras->auth, "clientId")));
     struct oauth_account *account = find(oauth, def, &network, hash);
     if (account == NULL)
         account = create(oauth, def, &network, hash);

@@ -75,7 +75,7 @@ static char *write_request_of(uint32_t id, const char *method, char *params)
 
 static const char *capabilities(const struct server_def *def)
 {
-    const char *auth_type = json_string_value(json_object_get(def->auth, "type"));
+    const char *auth_type = json_string_value(json_object_get(def->extras->auth, "type"));
     bool has_credentials = auth_type != NULL && strcmp(auth_type, "client_credentials") == 0;
     return has_credentials ? "{\"extensions\":{\"" META "oauth-client-credentials\":{}}}" : "{}";
 }
@@ -216,8 +216,8 @@ static int add_lines(struct buf *text, const struct server_def *def, const struc
         {"Last-Event-ID", values->last_event_id},
     };
     int outcome = 0;
-    for (size_t i = 0; i < def->header_count && outcome == 0; i++)
-        outcome = add_line(text, def->headers[i].name, def->headers[i].value);
+    for (size_t i = 0; i < def->extras->header_count && outcome == 0; i++)
+        outcome = add_line(text, def->extras->headers[i].name, def->extras->headers[i].value);
     for (size_t i = 0; i < ARRAY_LENGTH(ours) && outcome == 0; i++)
         outcome = add_line(text, ours[i].name, ours[i].value);
     return outcome;

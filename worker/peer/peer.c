@@ -413,7 +413,7 @@ int peer_start(const struct peer_env *env, const struct server_def *def, enum er
     peer->user = user;
     int result =
         delay_start(env->loop, peer_attempt_ms(peer) + ATTEMPT_GRACE_MS, on_attempt_over, peer, &peer->attempt);
-    if (result == 0 && def->auth != NULL)
+    if (result == 0 && def->extras->auth != NULL)
         result = oauth_account_open(env->oauth, def, env->guard, guard_user_of(peer), &peer->account);
     if (result == 0)
         result = start_era(peer, choose_first(def, hint));

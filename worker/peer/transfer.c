@@ -427,8 +427,8 @@ static const struct bearer_handlers HANDLERS = {.http = {.on_head = on_head, .on
 
 static bool has_authorization(const struct server_def *def)
 {
-    for (size_t i = 0; i < def->header_count; i++)
-        if (strcasecmp(def->headers[i].name, "Authorization") == 0)
+    for (size_t i = 0; i < def->extras->header_count; i++)
+        if (strcasecmp(def->extras->headers[i].name, "Authorization") == 0)
             return true;
     return false;
 }
@@ -457,8 +457,8 @@ static int start_exchange(struct transfer *transfer, const struct transfer_targe
         .total_timeout_ms = request->total_timeout_ms,
         .head_max = target->limits->header,
         .close_after = request->close_after,
-        .ca_file = target->def->ca_file,
-        .proxy = target->def->proxy,
+        .ca_file = target->def->extras->ca_file,
+        .proxy = target->def->extras->proxy,
         .guard = target->guard,
         .guard_user = target->guard_user,
     };

@@ -21,14 +21,14 @@ static bool is_inherited(const struct server_def *def, const char *variable)
     bool found = strncmp(variable, "LC_", 3) == 0;
     for (size_t i = 0; i < ARRAY_LENGTH(names) && !found; i++)
         found = has_name(variable, names[i]);
-    for (size_t i = 0; i < def->env_count && found; i++)
-        found = !has_name(variable, def->env[i].name);
+    for (size_t i = 0; i < def->extras->env_count && found; i++)
+        found = !has_name(variable, def->extras->env[i].name);
     return found;
 }
 
 char **stdio_env_create(const struct server_def *def, char *const *inherited)
 {
-    size_t count = def->env_count, used = 0;
+    size_t count = def->extras->env_count, used = 0;
     for (size_t i = 0; inherited[i] != NULL; i++)
         count += is_inherited(def, inherited[i]) ? 1 : 0;
     char **env = calloc(count + 1, sizeof(*env));
@@ -37,8 +37,8 @@ char **stdio_env_create(const struct server_def *def, char *const *inherited)
     for (size_t i = 0; inherited[i] != NULL; i++)
         if (is_inherited(def, inherited[i]) && (env[used++] = strdup(inherited[i])) == NULL)
             goto fail;
-    for (size_t i = 0; i < def->env_count; i++) {
-        if (asprintf(&env[used], "%s=%s", def->env[i].name, def->env[i].value) < 0) {
+    for (size_t i = 0; i < def->extras->env_count; i++) {
+        if (asprintf(&env[used], "%s=%s", def->extras->env[i].name, def->extras->env[i].value) < 0) {
             env[used] = NULL;
             goto fail;
         }

@@ -27,12 +27,12 @@ static int append_text(struct buf *texts, const char *text)
 /* The texts of an order, and how many there are of each kind. */
 static int write_texts(const struct server_def *def, char *const *env, struct buf *texts, struct keeper_order *head)
 {
-    int result = append_text(texts, def->cwd != NULL ? def->cwd : ".");
+    int result = append_text(texts, def->extras->cwd != NULL ? def->extras->cwd : ".");
     if (result == 0)
-        result = append_text(texts, def->command);
-    for (size_t i = 0; i < def->arg_count && result == 0; i++)
-        result = append_text(texts, def->args[i]);
-    head->words = (uint32_t)def->arg_count + 1;
+        result = append_text(texts, def->extras->command);
+    for (size_t i = 0; i < def->extras->arg_count && result == 0; i++)
+        result = append_text(texts, def->extras->args[i]);
+    head->words = (uint32_t)def->extras->arg_count + 1;
     for (head->variables = 0; env[head->variables] != NULL && result == 0; head->variables++)
         result = append_text(texts, env[head->variables]);
     head->size = (uint32_t)texts->size;
