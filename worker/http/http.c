@@ -41,26 +41,26 @@ static void tell_done(struct http *http)
         CURLcode code = message->data.result;
         struct http_exchange *exchange = NULL;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &exchange);
-        http_exchange_done(exchange, code);
+        http_exchange_done(exchange, code, 0);
     }
 }
 
 static void add(struct http_exchange *exchange)
 {
     struct http *http = exchange->http;
-    if (curl_multi_add_handle(http->multi, exchange->easy) != CURLM_OK) {
-        http_exchange_done(exchange, CURLE_OUT_OF_MEMORY);
+    if (curl_multi_add_handle(http->multi, exchange->curl->easy) != CURLM_OK) {
+        http_exchange_done(exchange, CURLE_OUT_OF_MEMORY, 0);
         return;
     }
-    exchange->added = true;
+    exchange->curl->added = true;
     http->in_flight++;
 }
 
 static void drop(struct http_exchange *exchange)
 {
     struct http *http = exchange->http;
-    if (exchange->added) {
-        curl_multi_remove_handle(http->multi, exchange->easy);
+    if (exchange->curl && exchange->curl->added) {
+        curl_multi_remove_handle(http->multi, exchange->curl->easy);
         http->in_flight--;
     }
     http_exchange_destroy(exchange);
@@ -70,13 +70,12 @@ static void drop(struct http_exchange *exchange)
 static void park(struct http_exchange *exchange)
 {
     struct http *http = exchange->http;
-    exchange->leaves = false;
+    exchange->curl->leaves = false;
     if (!http_parked_enter(exchange))
         return;
-    curl_multi_remove_handle(http->multi, exchange->easy); /* and closes its own descriptor of the connection */
+    curl_multi_remove_handle(http->multi, exchange->curl->easy); /* and closes its own descriptor of the connection */
     http->in_flight--;
-    exchange->added = false;
-    http_exchange_forget_easy(exchange);
+    http_exchange_forget_curl(exchange);
 }
 
 /* Handlers that run in between may add to the list. */
@@ -92,7 +91,7 @@ static void do_pending(struct http *http)
         exchange->is_pending = false;
         if (exchange->gone)
             drop(exchange);
-        else if (exchange->leaves)
+        else if (exchange->curl->leaves)
             park(exchange);
         else
             add(exchange);

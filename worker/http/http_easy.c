@@ -43,7 +43,7 @@ static void watch_peer(int fd)
 
 static bool allowed(struct http_exchange *exchange, const struct sockaddr *address)
 {
-    struct http_opening *opening = exchange->opening;
+    struct http_opening *opening = exchange->curl->opening;
     return !opening->guard ||
            opening->guard(opening->guard_user, address, opening->forbidden, sizeof opening->forbidden);
 }
@@ -65,11 +65,11 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
         return CURL_SOCKET_BAD;
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (fd < 0) {
-        exchange->opening->socket_errno = errno;
+        exchange->curl->opening->socket_errno = errno;
         return CURL_SOCKET_BAD;
     }
-    exchange->opening->opened = true;
-    exchange->opening->port = port_of(&address->addr);
+    exchange->curl->opening->opened = true;
+    exchange->curl->opening->port = port_of(&address->addr);
     watch_peer(fd);
     return fd;
 }
@@ -102,7 +102,7 @@ static int on_connected(void *user, char *peer_address, char *own_address, int p
     union address address;
     if (exchange->gone || !parse_address(peer_address, &address) || !allowed(exchange, &address.any))
         return CURL_PREREQFUNC_ABORT;
-    exchange->opening->connected = true;
+    exchange->curl->opening->connected = true;
     return CURL_PREREQFUNC_OK;
 }
 
@@ -110,10 +110,10 @@ static MUST_CHECK int add_header(struct http_exchange *exchange, const char *hea
 {
     if (strpbrk(header, "\r\n"))
         return -EINVAL;
-    struct curl_slist *list = curl_slist_append(exchange->headers, header);
+    struct curl_slist *list = curl_slist_append(exchange->curl->headers, header);
     if (!list)
         return -ENOMEM;
-    exchange->headers = list;
+    exchange->curl->headers = list;
     return 0;
 }
 
@@ -185,7 +185,7 @@ static MUST_CHECK bool set_transfer(CURL *easy, struct http_exchange *exchange, 
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
     SET(CURLOPT_USERAGENT, "mcp-broker/" MCP_BROKER_VERSION);
-    SET(CURLOPT_HTTPHEADER, exchange->headers);
+    SET(CURLOPT_HTTPHEADER, exchange->curl->headers);
     SET(CURLOPT_BUFFERSIZE, (long)(is_stream ? STREAM_BUFFER_SIZE : BUFFER_SIZE));
     SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER_SIZE);
     if (is_stream)
@@ -196,7 +196,7 @@ static MUST_CHECK bool set_transfer(CURL *easy, struct http_exchange *exchange, 
     SET(CURLOPT_HEADERDATA, exchange);
     SET(CURLOPT_WRITEFUNCTION, http_exchange_on_body);
     SET(CURLOPT_WRITEDATA, exchange);
-    SET(CURLOPT_ERRORBUFFER, exchange->opening->tls_error);
+    SET(CURLOPT_ERRORBUFFER, exchange->curl->opening->tls_error);
     return !failed;
 }
 
@@ -207,10 +207,10 @@ int http_easy_create(struct http_exchange *exchange, const struct http_request *
     int result = set_headers(exchange, request);
     if (result != 0)
         return result;
-    exchange->easy = curl_easy_init();
-    if (!exchange->easy)
+    exchange->curl->easy = curl_easy_init();
+    if (!exchange->curl->easy)
         return -ENOMEM;
-    CURL *easy = exchange->easy;
+    CURL *easy = exchange->curl->easy;
     const char *ca_file = request->ca_file ? request->ca_file : exchange->http->ca_file;
     bool set = set_method(easy, request) && set_tls(easy, ca_file) && set_connection(easy, exchange, request) &&
                set_transfer(easy, exchange, request) && http_parked_prepare(exchange, request);

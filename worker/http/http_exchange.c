@@ -24,11 +24,11 @@ static void on_deadline_closed(uv_handle_t *handle)
 
 static void deadline_stop(struct http_exchange *exchange)
 {
-    if (!exchange->deadline)
+    if (!exchange->curl || !exchange->curl->deadline)
         return;
-    exchange->deadline->data = NULL;
-    uv_close((uv_handle_t *)exchange->deadline, on_deadline_closed);
-    exchange->deadline = NULL;
+    exchange->curl->deadline->data = NULL;
+    uv_close((uv_handle_t *)exchange->curl->deadline, on_deadline_closed);
+    exchange->curl->deadline = NULL;
 }
 
 /* From here on no handler runs. */
@@ -37,7 +37,7 @@ static void retire(struct http_exchange *exchange)
     assert(!exchange->gone);
     exchange->gone = true;
     deadline_stop(exchange);
-    park_leave(&exchange->place);
+    park_leave(exchange->http->park, &exchange->place);
     http_pend(exchange);
 }
 
@@ -58,33 +58,33 @@ static void on_deadline(uv_timer_t *timer)
 
 static MUST_CHECK int deadline_start(struct http_exchange *exchange, uint64_t ms)
 {
-    if (!exchange->deadline) {
-        exchange->deadline = calloc(1, sizeof *exchange->deadline);
-        if (!exchange->deadline)
+    if (!exchange->curl->deadline) {
+        exchange->curl->deadline = calloc(1, sizeof *exchange->curl->deadline);
+        if (!exchange->curl->deadline)
             return -ENOMEM;
-        uv_timer_init(exchange->http->loop, exchange->deadline);
-        exchange->deadline->data = exchange;
+        uv_timer_init(exchange->http->loop, exchange->curl->deadline);
+        exchange->curl->deadline->data = exchange;
     }
-    return uv_timer_start(exchange->deadline, on_deadline, ms, 0);
+    return uv_timer_start(exchange->curl->deadline, on_deadline, ms, 0);
 }
 
 uint64_t http_exchange_head_timeout_ms(const struct http_exchange *exchange)
 {
-    uint64_t head_ms = exchange->opening->headers_timeout_ms;
-    uint64_t total_ms = exchange->total_timeout_ms;
+    uint64_t head_ms = exchange->curl->opening->headers_timeout_ms;
+    uint64_t total_ms = exchange->curl->total_timeout_ms;
     return head_ms == 0 || (total_ms > 0 && total_ms < head_ms) ? total_ms : head_ms;
 }
 
 /* The head is in: what is left of the time for the whole, or no deadline at all. */
 static void deadline_go_on(struct http_exchange *exchange)
 {
-    uint64_t passed_ms = uv_now(exchange->http->loop) - exchange->opening->started_ms;
-    uint64_t total_ms = exchange->total_timeout_ms;
+    uint64_t passed_ms = uv_now(exchange->http->loop) - exchange->curl->opening->started_ms;
+    uint64_t total_ms = exchange->curl->total_timeout_ms;
     if (total_ms == 0) {
         deadline_stop(exchange);
-    } else if (exchange->deadline) {
+    } else if (exchange->curl->deadline) {
         uint64_t left_ms = passed_ms < total_ms ? total_ms - passed_ms : 0;
-        uv_timer_start(exchange->deadline, on_deadline, left_ms, 0);
+        uv_timer_start(exchange->curl->deadline, on_deadline, left_ms, 0);
     }
 }
 
@@ -106,6 +106,20 @@ static struct http_opening *opening_create(const struct http *http, const struct
     return opening;
 }
 
+static MUST_CHECK int curl_create(struct http_exchange *exchange, const struct http_request *request)
+{
+    struct http_curl *curl = calloc(1, sizeof *curl);
+    if (!curl)
+        return -ENOMEM;
+    curl->total_timeout_ms = request->total_timeout_ms;
+    curl->head_max = request->head_max > 0 ? (uint32_t)request->head_max : HTTP_HEAD_MAX;
+    curl->socket = CURL_SOCKET_BAD;
+    curl->may_park = http_parked_may(exchange->http, request);
+    exchange->curl = curl;
+    curl->opening = opening_create(exchange->http, request);
+    return curl->opening ? http_easy_create(exchange, request) : -ENOMEM;
+}
+
 int http_start(struct http *http, const struct http_request *request, const struct http_handlers *handlers, void *user,
                struct http_exchange **out)
 {
@@ -117,18 +131,11 @@ int http_start(struct http *http, const struct http_request *request, const stru
         .handlers = handlers,
         .user = user,
         .url = request->total_timeout_ms == 0 ? request->url : NULL,
-        .total_timeout_ms = request->total_timeout_ms,
-        .head_max = request->head_max > 0 ? (uint32_t)request->head_max : HTTP_HEAD_MAX,
-        .socket = CURL_SOCKET_BAD,
-        .may_park = http_parked_may(http, request),
+        .place = {.fd = -1},
     };
-    int result = -ENOMEM;
-    exchange->opening = opening_create(http, request);
-    if (!exchange->opening)
-        goto destroy;
-    result = http_easy_create(exchange, request);
-    uint64_t head_timeout_ms = http_exchange_head_timeout_ms(exchange);
-    if (result == 0 && head_timeout_ms > 0)
+    int result = curl_create(exchange, request);
+    uint64_t head_timeout_ms = result == 0 ? http_exchange_head_timeout_ms(exchange) : 0;
+    if (head_timeout_ms > 0)
         result = deadline_start(exchange, head_timeout_ms);
     if (result != 0)
         goto destroy;
@@ -146,13 +153,17 @@ void http_cancel(struct http_exchange *exchange)
         retire(exchange);
 }
 
-void http_exchange_forget_easy(struct http_exchange *exchange)
+void http_exchange_forget_curl(struct http_exchange *exchange)
 {
-    if (exchange->easy)
-        curl_easy_cleanup(exchange->easy);
-    exchange->easy = NULL;
-    curl_slist_free_all(exchange->headers);
-    exchange->headers = NULL;
+    struct http_curl *curl = exchange->curl;
+    if (!curl)
+        return;
+    deadline_stop(exchange);
+    curl_easy_cleanup(curl->easy);
+    curl_slist_free_all(curl->headers);
+    free(curl->opening);
+    free(curl);
+    exchange->curl = NULL;
 }
 
 void http_exchange_on_watched(CURL *easy, curl_socket_t socket, int what)
@@ -162,20 +173,18 @@ void http_exchange_on_watched(CURL *easy, curl_socket_t socket, int what)
     if (!exchange)
         return;
     if (what != CURL_POLL_REMOVE)
-        exchange->socket = socket;
-    else if (exchange->socket == socket)
-        exchange->socket = CURL_SOCKET_BAD;
+        exchange->curl->socket = socket;
+    else if (exchange->curl->socket == socket)
+        exchange->curl->socket = CURL_SOCKET_BAD;
 }
 
 void http_exchange_destroy(struct http_exchange *exchange)
 {
-    deadline_stop(exchange);
-    http_exchange_forget_easy(exchange);
-    free(exchange->opening);
+    http_exchange_forget_curl(exchange);
     slab_give(&slab_held, exchange, sizeof(*exchange));
 }
 
-void http_exchange_done(struct http_exchange *exchange, CURLcode code)
+void http_exchange_done(struct http_exchange *exchange, CURLcode code, int os_error)
 {
     if (exchange->gone)
         return;
@@ -183,7 +192,7 @@ void http_exchange_done(struct http_exchange *exchange, CURLcode code)
     enum http_tls tls = http_failure_tls(code);
     if (tls != HTTP_TLS_NONE)
         exchange->http->last_tls = (struct http_last_tls){.tls = tls, .version = "", .cipher = ""};
-    http_failure_describe(exchange, code, &end);
+    http_failure_describe(exchange, code, os_error, &end);
     finish(exchange, &end);
 }
 
@@ -191,21 +200,21 @@ void http_exchange_done(struct http_exchange *exchange, CURLcode code)
 static bool give_head(struct http_exchange *exchange)
 {
     struct http_head head;
-    http_head_get(&exchange->opening->head, clock_wall_ms(), &head);
-    head.is_garbled = exchange->url && exchange->opening->head.is_encoded; /* libcurl undoes it for all others */
-    curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_VERSION, &exchange->http->last_version);
-    http_easy_get_tls(exchange->easy, &exchange->http->last_tls);
+    http_head_get(&exchange->curl->opening->head, clock_wall_ms(), &head);
+    head.is_garbled = exchange->url && exchange->curl->opening->head.is_encoded; /* libcurl undoes it for all others */
+    curl_easy_getinfo(exchange->curl->easy, CURLINFO_HTTP_VERSION, &exchange->http->last_version);
+    http_easy_get_tls(exchange->curl->easy, &exchange->http->last_tls);
     deadline_go_on(exchange);
-    exchange->is_chunked = exchange->url && exchange->opening->head.is_chunked;
-    exchange->leaves = http_parked_fits(exchange, &head);
+    exchange->is_chunked = exchange->url && exchange->curl->opening->head.is_chunked;
+    exchange->curl->leaves = http_parked_fits(exchange, &head);
     exchange->handlers->on_head(exchange->user, &head);
     if (exchange->gone)
         return false;
-    if (exchange->leaves)
+    if (exchange->curl->leaves)
         http_pend(exchange);
-    curl_easy_setopt(exchange->easy, CURLOPT_ERRORBUFFER, NULL);
-    free(exchange->opening);
-    exchange->opening = NULL;
+    curl_easy_setopt(exchange->curl->easy, CURLOPT_ERRORBUFFER, NULL);
+    free(exchange->curl->opening);
+    exchange->curl->opening = NULL;
     return true;
 }
 
@@ -232,8 +241,8 @@ bool http_exchange_give_raw(struct http_exchange *exchange, const uint8_t *bytes
         struct http_end bad;
         http_failure_malformed(exchange, &bad);
         finish(exchange, &bad);
-    } else if (outcome == CHUNKED_END && exchange->place.park) { /* else libcurl will tell */
-        http_exchange_done(exchange, CURLE_OK);
+    } else if (outcome == CHUNKED_END && !exchange->curl) { /* else libcurl will tell */
+        http_exchange_done(exchange, CURLE_OK, 0);
     }
     return !exchange->gone;
 }
@@ -242,10 +251,10 @@ size_t http_exchange_on_header(char *bytes, size_t size, size_t count, void *use
 {
     struct http_exchange *exchange = user;
     (void)size; /* always 1 */
-    if (exchange->gone || count > exchange->head_max - exchange->head_size)
+    if (exchange->gone || count > exchange->curl->head_max - exchange->curl->head_size)
         return CURL_WRITEFUNC_ERROR;
-    exchange->head_size += (uint32_t)count;
-    if (!exchange->opening || !http_head_feed(&exchange->opening->head, bytes, count))
+    exchange->curl->head_size += (uint32_t)count;
+    if (!exchange->curl->opening || !http_head_feed(&exchange->curl->opening->head, bytes, count))
         return count; /* of trailers nothing is wanted */
     return give_head(exchange) ? count : CURL_WRITEFUNC_ERROR;
 }
@@ -255,13 +264,13 @@ size_t http_exchange_on_header(char *bytes, size_t size, size_t count, void *use
 static bool is_bomb(struct http_exchange *exchange, size_t more)
 {
     curl_off_t packed = 0;
-    if (exchange->total_timeout_ms == 0)
+    if (exchange->curl->total_timeout_ms == 0)
         return false; /* a stream, which is not packed */
-    exchange->unpacked += (uint32_t)more;
-    if (exchange->unpacked < UNPACKED_FREE)
+    exchange->curl->unpacked += (uint32_t)more;
+    if (exchange->curl->unpacked < UNPACKED_FREE)
         return false;
-    curl_easy_getinfo(exchange->easy, CURLINFO_SIZE_DOWNLOAD_T, &packed);
-    return exchange->unpacked / UNPACKED_RATIO > packed;
+    curl_easy_getinfo(exchange->curl->easy, CURLINFO_SIZE_DOWNLOAD_T, &packed);
+    return exchange->curl->unpacked / UNPACKED_RATIO > packed;
 }
 
 size_t http_exchange_on_body(char *bytes, size_t size, size_t count, void *user)

@@ -22,7 +22,7 @@ static const char *origin_of(const struct http_exchange *exchange, char out[ORIG
     char *port = NULL;
     CURLU *parts = curl_url();
     if (!url)
-        curl_easy_getinfo(exchange->easy, CURLINFO_EFFECTIVE_URL, &url);
+        curl_easy_getinfo(exchange->curl->easy, CURLINFO_EFFECTIVE_URL, &url);
     bool known = parts && url && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
                  curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
                  curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK;
@@ -47,18 +47,17 @@ static void say(struct http_end *end, enum http_end_reason reason, const char *f
     end->reason = reason;
 }
 
-static int os_error(const struct http_exchange *exchange)
+/* NULL: the final head is in. */
+static const struct http_opening *opening_of(const struct http_exchange *exchange)
 {
-    long os_errno = exchange->os_error;
-    if (exchange->easy)
-        curl_easy_getinfo(exchange->easy, CURLINFO_OS_ERRNO, &os_errno);
-    return (int)os_errno;
+    return exchange->curl ? exchange->curl->opening : NULL;
 }
 
 /* Whether it was a proxy is known by the port only: libcurl does not say. */
-static void describe_no_connect(const struct http_exchange *exchange, const char *origin, struct http_end *end)
+static void describe_no_connect(const struct http_exchange *exchange, int error, const char *origin,
+                                struct http_end *end)
 {
-    const struct http_opening *opening = exchange->opening;
+    const struct http_opening *opening = opening_of(exchange);
     if (opening && !opening->opened && opening->socket_errno != 0) {
         say(end, HTTP_NO_RESOURCES, "no socket: %s", strerror(opening->socket_errno));
         return;
@@ -70,7 +69,6 @@ static void describe_no_connect(const struct http_exchange *exchange, const char
     const char *port = strrchr(origin, ':');
     bool proxied = opening && opening->opened && port && opening->port != strtoul(port + 1, NULL, 10);
     const char *whose = proxied ? "the proxy for " : "";
-    int error = os_error(exchange);
     if (error == ECONNREFUSED)
         say(end, HTTP_NO_CONNECT, "connection refused by %s%s", whose, origin);
     else if (error == ETIMEDOUT)
@@ -84,22 +82,23 @@ static void describe_no_connect(const struct http_exchange *exchange, const char
 static void describe_no_tls(const struct http_exchange *exchange, CURLcode code, const char *origin,
                             struct http_end *end)
 {
-    bool said = exchange->opening && exchange->opening->tls_error[0];
-    say(end, HTTP_NO_TLS, "no TLS with %s: %s", origin, said ? exchange->opening->tls_error : curl_easy_strerror(code));
+    const struct http_opening *opening = opening_of(exchange);
+    bool said = opening && opening->tls_error[0];
+    say(end, HTTP_NO_TLS, "no TLS with %s: %s", origin, said ? opening->tls_error : curl_easy_strerror(code));
     for (char *c = end->text; *c; c++)
         if (*c < ' ' || *c > '~')
             *c = ' ';
 }
 
-static void describe_cut(const struct http_exchange *exchange, const char *origin, struct http_end *end)
+static void describe_cut(const struct http_exchange *exchange, int error, const char *origin, struct http_end *end)
 {
     long proxy_status = 0;
-    if (exchange->opening)
-        curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
-    int error = os_error(exchange);
-    if (exchange->opening && proxy_status >= 300)
+    bool is_opening = opening_of(exchange) != NULL;
+    if (is_opening)
+        curl_easy_getinfo(exchange->curl->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+    if (is_opening && proxy_status >= 300)
         say(end, HTTP_NO_CONNECT, "the proxy does not connect to %s: status %ld", origin, proxy_status);
-    else if (exchange->opening && error == 0)
+    else if (is_opening && error == 0)
         say(end, HTTP_CUT, "%s closed the connection without an answer", origin);
     else if (error == ECONNRESET)
         say(end, HTTP_CUT, "connection reset by %s", origin);
@@ -124,13 +123,17 @@ enum http_tls http_failure_tls(CURLcode code)
     }
 }
 
-void http_failure_describe(const struct http_exchange *exchange, CURLcode code, struct http_end *end)
+void http_failure_describe(const struct http_exchange *exchange, CURLcode code, int os_error, struct http_end *end)
 {
+    const struct http_opening *opening = opening_of(exchange);
     char origin[ORIGIN_SIZE];
+    long error = os_error;
     origin_of(exchange, origin);
+    if (exchange->curl)
+        curl_easy_getinfo(exchange->curl->easy, CURLINFO_OS_ERRNO, &error);
     switch ((int)code) {
     case CURLE_OK:
-        if (exchange->opening)
+        if (opening)
             say(end, HTTP_BAD, "%s sent no complete head", origin);
         else
             say(end, HTTP_DONE, "done");
@@ -142,7 +145,7 @@ void http_failure_describe(const struct http_exchange *exchange, CURLcode code, 
         say(end, HTTP_NO_RESOLVE, "no address for the proxy's host");
         break;
     case CURLE_COULDNT_CONNECT:
-        describe_no_connect(exchange, origin, end);
+        describe_no_connect(exchange, (int)error, origin, end);
         break;
     case CURLE_PROXY:
         say(end, HTTP_NO_CONNECT, "the proxy does not connect to %s", origin);
@@ -167,18 +170,18 @@ void http_failure_describe(const struct http_exchange *exchange, CURLcode code, 
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
     case CURLE_SEND_FAIL_REWIND:
-        describe_cut(exchange, origin, end);
+        describe_cut(exchange, (int)error, origin, end);
         break;
     case CURLE_ABORTED_BY_CALLBACK: /* on_connected: a connection that another exchange had opened */
-        say(end, HTTP_FORBIDDEN, "%s", exchange->opening ? exchange->opening->forbidden : "forbidden");
+        say(end, HTTP_FORBIDDEN, "%s", opening ? opening->forbidden : "forbidden");
         break;
     case CURLE_WRITE_ERROR: /* ours, in on_header: nobody else refuses what comes */
         say(end, HTTP_TOO_LARGE, "the head of the response from %s is larger than %u bytes", origin,
-            exchange->head_max);
+            exchange->curl->head_max);
         break;
     case CURLE_OUT_OF_MEMORY:
         /* libcurl's word for one header of more than 100 KB, too. */
-        if (exchange->opening && exchange->opening->connected)
+        if (opening && opening->connected)
             say(end, HTTP_TOO_LARGE, "a header of the response from %s is too large", origin);
         else
             say(end, HTTP_NO_RESOURCES, "out of memory");
@@ -199,13 +202,14 @@ void http_failure_timed_out(const struct http_exchange *exchange, struct http_en
     char origin[ORIGIN_SIZE];
     char time[DURATION_TEXT_SIZE];
     origin_of(exchange, origin);
-    uint64_t head_ms = exchange->opening ? http_exchange_head_timeout_ms(exchange) : 0;
-    if (!exchange->opening)
+    const struct http_opening *opening = opening_of(exchange);
+    uint64_t head_ms = opening ? http_exchange_head_timeout_ms(exchange) : 0;
+    if (!opening)
         say(end, HTTP_TIMED_OUT, "the response from %s was not complete within %s", origin,
-            duration_words(exchange->total_timeout_ms, time));
-    else if (!exchange->opening->connected && !exchange->opening->opened && !exchange->opening->forbidden[0])
+            duration_words(exchange->curl->total_timeout_ms, time));
+    else if (!opening->connected && !opening->opened && !opening->forbidden[0])
         say(end, HTTP_TIMED_OUT, "no address for the host of %s within %s", origin, duration_words(head_ms, time));
-    else if (!exchange->opening->connected)
+    else if (!opening->connected)
         say(end, HTTP_TIMED_OUT, "no connection to %s within %s", origin, duration_words(head_ms, time));
     else
         say(end, HTTP_TIMED_OUT, "no answer from %s within %s", origin, duration_words(head_ms, time));

@@ -58,31 +58,35 @@ struct http_opening {
     bool connected;      /* and TLS is through */
 };
 
+/* What is needed only while libcurl has the exchange: a parked stream is without it. */
+struct http_curl {
+    CURL *easy;
+    struct curl_slist *headers;
+    struct http_opening *opening; /* NULL: the final head is in */
+    uv_timer_t *deadline;         /* NULL: none armed */
+    uint64_t total_timeout_ms;
+    curl_socket_t socket; /* that is watched; CURL_SOCKET_BAD: none */
+    uint32_t unpacked;    /* bytes of a body so far, unpacked; not of a stream */
+    uint32_t head_size;   /* bytes of heads and trailers, at most: */
+    uint32_t head_max;
+    bool added; /* in the multi handle */
+    bool may_park;
+    bool leaves; /* for the park, once the engine has the time */
+};
+
 /* Kept small: each held stream has one. */
 struct http_exchange {
     struct http *http;
     struct http_exchange *pending_next;
-    CURL *easy;
-    struct curl_slist *headers;
-    struct http_opening *opening; /* NULL: the final head is in */
-    const char *url;              /* of a stream */
-    uv_timer_t *deadline;         /* NULL: none armed */
+    struct http_curl *curl; /* NULL: it has left libcurl */
     const struct http_handlers *handlers;
     void *user;
-    struct park_place place; /* in the park: libcurl has it no more, `easy` is NULL */
+    const char *url;         /* of a stream; else NULL */
+    struct park_place place; /* in the park */
     struct chunked chunked;  /* streams are decoded here, not in libcurl */
-    uint64_t total_timeout_ms;
-    curl_socket_t socket; /* that libcurl has watched; CURL_SOCKET_BAD: none */
-    int os_error;         /* in the park, at its end */
-    uint32_t unpacked;    /* bytes of a body so far, unpacked; not of a stream */
-    uint32_t head_size;   /* bytes of heads and trailers, at most: */
-    uint32_t head_max;
-    bool is_pending; /* on the engine's list */
-    bool added;      /* in the multi handle */
-    bool is_chunked; /* a stream whose bytes come as chunks */
-    bool may_park;
-    bool leaves; /* for the park, once the engine has the time */
-    bool gone;   /* ended or cancelled: no handler runs any more, memory is freed by the engine */
+    bool is_chunked;         /* a stream whose bytes come as chunks */
+    bool is_pending;         /* on the engine's list */
+    bool gone;               /* ended or cancelled: no handler runs any more, memory is freed by the engine */
 };
 
 /* --- http.c --- */
@@ -92,8 +96,8 @@ void http_pend(struct http_exchange *exchange);
 
 /* --- http_exchange.c, called by the engine --- */
 
-/* libcurl is through with it. */
-void http_exchange_done(struct http_exchange *exchange, CURLcode code);
+/* libcurl, or the park, is through with it. `os_error`: an errno of the park's, or 0. */
+void http_exchange_done(struct http_exchange *exchange, CURLcode code, int os_error);
 void http_exchange_destroy(struct http_exchange *exchange);
 
 /* Until the head must be in, as long as it is not: the time for it, or that for the whole if it is shorter; 0: none. */
@@ -101,7 +105,7 @@ uint64_t http_exchange_head_timeout_ms(const struct http_exchange *exchange);
 
 /* --- http_easy.c --- */
 
-/* Makes exchange->easy and exchange->headers. 0, -ENOMEM or -EINVAL. */
+/* Makes `easy` and `headers` of exchange->curl. 0, -ENOMEM or -EINVAL. */
 MUST_CHECK int http_easy_create(struct http_exchange *exchange, const struct http_request *request);
 
 /* The TLS of the connection that a response comes on. */
@@ -110,15 +114,15 @@ void http_easy_get_tls(CURL *easy, struct http_last_tls *tls);
 /* --- http_failure.c --- */
 
 /* Says how it ended: for a code of libcurl, for a deadline of ours, and for chunks that are none. */
-void http_failure_describe(const struct http_exchange *exchange, CURLcode code, struct http_end *end);
+void http_failure_describe(const struct http_exchange *exchange, CURLcode code, int os_error, struct http_end *end);
 void http_failure_timed_out(const struct http_exchange *exchange, struct http_end *end);
 /* What that code says of TLS. */
 enum http_tls http_failure_tls(CURLcode code);
 void http_failure_bomb(const struct http_exchange *exchange, unsigned ratio, struct http_end *end);
 void http_failure_malformed(const struct http_exchange *exchange, struct http_end *end);
 
-/* Gives back what only libcurl needs; it is not in the multi handle. */
-void http_exchange_forget_easy(struct http_exchange *exchange);
+/* Gives exchange->curl back; it is not in the multi handle. */
+void http_exchange_forget_curl(struct http_exchange *exchange);
 
 /* libcurl watches `socket` for the exchange of `easy`, or (CURL_POLL_REMOVE) no longer does. */
 void http_exchange_on_watched(CURL *easy, curl_socket_t socket, int what);

@@ -48,9 +48,9 @@ static CURLcode on_tls_context(CURL *easy, void *context, void *user)
 {
     struct http_exchange *exchange = user;
     (void)easy;
-    if (!exchange->gone && exchange->opening && !exchange->opening->secured) {
-        exchange->opening->secured = true;
-        park_tls_share(context, exchange->opening->authority);
+    if (!exchange->gone && exchange->curl->opening && !exchange->curl->opening->secured) {
+        exchange->curl->opening->secured = true;
+        park_tls_share(context, exchange->curl->opening->authority);
     }
     return CURLE_OK;
 }
@@ -60,18 +60,18 @@ bool http_parked_prepare(struct http_exchange *exchange, const struct http_reque
     const char *ca_file = request->ca_file ? request->ca_file : exchange->http->ca_file;
     if (!exchange->http->parks || !is_secure(request->url) || proxy_is_secure(request) || !park_tls_can())
         return true;
-    exchange->opening->authority = park_tls_authority(ca_file);
-    if (!exchange->opening->authority)
+    exchange->curl->opening->authority = park_tls_authority(ca_file);
+    if (!exchange->curl->opening->authority)
         return true;
-    return curl_easy_setopt(exchange->easy, CURLOPT_SSL_CTX_FUNCTION, on_tls_context) == CURLE_OK &&
-           curl_easy_setopt(exchange->easy, CURLOPT_SSL_CTX_DATA, exchange) == CURLE_OK;
+    return curl_easy_setopt(exchange->curl->easy, CURLOPT_SSL_CTX_FUNCTION, on_tls_context) == CURLE_OK &&
+           curl_easy_setopt(exchange->curl->easy, CURLOPT_SSL_CTX_DATA, exchange) == CURLE_OK;
 }
 
 /* NULL: there is none, or it is not OpenSSL's. */
 static struct ssl_st *tls_of(const struct http_exchange *exchange)
 {
     struct curl_tlssessioninfo *info = NULL;
-    if (curl_easy_getinfo(exchange->easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || !info)
+    if (curl_easy_getinfo(exchange->curl->easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || !info)
         return NULL;
     return info->backend == CURLSSLBACKEND_OPENSSL ? info->internals : NULL;
 }
@@ -80,11 +80,12 @@ bool http_parked_fits(const struct http_exchange *exchange, const struct http_he
 {
     long version = 0;
     curl_off_t to_send = 0, sent = 0;
-    if (!exchange->may_park || head->status != 200 || !head->is_event_stream || exchange->opening->head.has_length)
+    if (!exchange->curl->may_park || head->status != 200 || !head->is_event_stream ||
+        exchange->curl->opening->head.has_length)
         return false;
-    curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_VERSION, &version);
-    curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_LENGTH_UPLOAD_T, &to_send);
-    curl_easy_getinfo(exchange->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    curl_easy_getinfo(exchange->curl->easy, CURLINFO_HTTP_VERSION, &version);
+    curl_easy_getinfo(exchange->curl->easy, CURLINFO_CONTENT_LENGTH_UPLOAD_T, &to_send);
+    curl_easy_getinfo(exchange->curl->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
     return (version == CURL_HTTP_VERSION_1_1 || version == CURL_HTTP_VERSION_1_0) && sent >= to_send;
 }
 
@@ -102,15 +103,18 @@ static void on_bytes(struct park_place *place, const uint8_t *bytes, size_t size
 static void on_end(struct park_place *place, int error)
 {
     struct http_exchange *exchange = exchange_at(place);
-    exchange->os_error = error;
-    http_exchange_done(exchange, error != 0 ? CURLE_RECV_ERROR : exchange->is_chunked ? CURLE_PARTIAL_FILE : CURLE_OK);
+    http_exchange_done(exchange,
+                       error != 0             ? CURLE_RECV_ERROR
+                       : exchange->is_chunked ? CURLE_PARTIAL_FILE
+                                              : CURLE_OK,
+                       error);
 }
 
 const struct park_handlers http_parked_handlers = {.on_bytes = on_bytes, .on_end = on_end};
 
 bool http_parked_enter(struct http_exchange *exchange)
 {
-    int fd = exchange->socket >= 0 ? fcntl(exchange->socket, F_DUPFD_CLOEXEC, 0) : -1;
+    int fd = exchange->curl->socket >= 0 ? fcntl(exchange->curl->socket, F_DUPFD_CLOEXEC, 0) : -1;
     if (fd < 0)
         return false;
     struct ssl_st *tls = tls_of(exchange);

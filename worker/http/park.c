@@ -125,16 +125,15 @@ int park_enter(struct park *park, struct park_place *place, int fd, struct ssl_s
         epoll_ctl(park->epoll, EPOLL_CTL_DEL, fd, NULL);
         return result;
     }
-    *place = (struct park_place){.park = park, .fd = fd, .tls = tls};
+    *place = (struct park_place){.fd = fd, .tls = tls};
     if (park->taken++ == 0)
         uv_poll_start(&park->poll, UV_READABLE, on_readable);
     return 0;
 }
 
-void park_leave(struct park_place *place)
+void park_leave(struct park *park, struct park_place *place)
 {
-    struct park *park = place->park;
-    if (!park)
+    if (place->fd < 0)
         return;
     for (int i = park->next; i < park->count; i++)
         if (park->events[i].data.ptr == place)
@@ -142,7 +141,7 @@ void park_leave(struct park_place *place)
     epoll_ctl(park->epoll, EPOLL_CTL_DEL, place->fd, NULL);
     park_tls_close(place->tls);
     close(place->fd);
-    place->park = NULL;
+    place->fd = -1;
     if (--park->taken == 0)
         uv_poll_stop(&park->poll);
 }

@@ -26,9 +26,8 @@ struct park_handlers {
 
 /* One socket; lies within what it is for, and is not moved while it is in the park. Private; public in size only. */
 struct park_place {
-    struct park *park; /* NULL: not in a park */
-    int fd;
     struct ssl_st *tls; /* NULL: the socket's bytes are what is read */
+    int fd;             /* -1: not in a park, as it must be before */
     bool settled;       /* that which `tls` comes from has let go of it */
 };
 
@@ -43,6 +42,6 @@ MUST_CHECK int park_enter(struct park *park, struct park_place *place, int fd, s
 
 /* Closes the socket; no handler runs any more, and the place's memory is the user's again. Does nothing for a place that
  * is in no park. */
-void park_leave(struct park_place *place);
+void park_leave(struct park *park, struct park_place *place);
 
 #endif
