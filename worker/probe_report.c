@@ -32,7 +32,7 @@ bool probe_report_is_good(const struct probe_report *report)
 
 static json_t *text_or_null(const char *text)
 {
-    return text[0] == '\0' ? json_null() : json_string(text);
+    return text == NULL || text[0] == '\0' ? json_null() : json_string(text);
 }
 
 static json_t *count_of(const struct probe_list *list)
@@ -60,7 +60,7 @@ static json_t *names_of(uint8_t kinds)
 
 static bool is_greeted(const struct probe_report *report)
 {
-    return report->facts.protocol_version[0] != '\0';
+    return report->facts.protocol_version != NULL;
 }
 
 static json_t *capabilities_of(const struct probe_report *report)

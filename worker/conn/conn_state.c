@@ -95,7 +95,7 @@ static uint64_t rest_of_wait(const struct conn *conn, const struct row *row)
 
 static void write_facts(struct conn *conn, struct row *row, const struct peer_facts *facts)
 {
-    if (facts->era == ERA_UNKNOWN || facts->protocol_version[0] == '\0')
+    if (facts->era == ERA_UNKNOWN || !facts->protocol_version)
         return; /* it ended before the handshake was through: what was known before still is */
     conn->era = row->era = (uint8_t)facts->era;
     table_text(row->protocol_version, sizeof(row->protocol_version), facts->protocol_version);

@@ -247,13 +247,14 @@ void mcp_headers_fini(struct mcp_headers *headers)
 
 /* --- results --- */
 
-static bool is_legacy(const char *version)
+/* Ours of the same name, or NULL. */
+static const char *find_legacy(const char *version)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(LEGACY_VERSIONS); i++) {
         if (strcmp(version, LEGACY_VERSIONS[i]) == 0)
-            return true;
+            return LEGACY_VERSIONS[i];
     }
-    return false;
+    return NULL;
 }
 
 static enum mcp_versions judge_versions(const json_t *versions)
@@ -267,7 +268,7 @@ static enum mcp_versions judge_versions(const json_t *versions)
             return MCP_VERSIONS_UNTOLD;
         if (strcmp(version, MCP_STATELESS_VERSION) == 0)
             return MCP_VERSIONS_COMMON;
-        if (is_legacy(version))
+        if (find_legacy(version) != NULL)
             verdict = MCP_VERSIONS_LEGACY;
     }
     return verdict;
@@ -336,10 +337,9 @@ enum mcp_versions mcp_read_initialize(const json_t *result, struct mcp_hello *he
     const char *version = json_string_value(json_object_get(result, "protocolVersion"));
     if (version == NULL)
         return MCP_VERSIONS_UNTOLD;
-    if (!is_legacy(version))
+    *hello = (struct mcp_hello){.version = find_legacy(version)};
+    if (hello->version == NULL)
         return MCP_VERSIONS_FOREIGN;
-    *hello = (struct mcp_hello){.has = 0};
-    append_printable(hello->version, hello->version + sizeof(hello->version) - 1, version);
     read_server_info(json_object_get(result, "serverInfo"), hello->server_info);
     read_capabilities(json_object_get(result, "capabilities"), hello);
     return MCP_VERSIONS_COMMON;

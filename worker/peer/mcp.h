@@ -68,7 +68,7 @@ void mcp_headers_fini(struct mcp_headers *headers);
 
 /* What a server says of itself when greeted. */
 struct mcp_hello {
-    char version[ROW_VERSION_SIZE];         /* of `initialize`: what the server chose */
+    const char *version;                    /* the one to be spoken; static */
     char server_info[ROW_SERVER_INFO_SIZE]; /* "name/version", printable ASCII, cut */
     uint8_t advertised;                     /* bit a kind: listChanged */
     uint8_t has;                            /* bit a kind: the capability is there */

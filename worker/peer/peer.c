@@ -84,35 +84,63 @@ int peer_call(struct peer *peer, const struct call_request *wanted, const struct
     return call_start(&target, &request, handlers, user, out);
 }
 
-void peer_greet(struct peer *peer, const struct mcp_hello *hello)
+void peer_set_step(struct peer *peer, const char *step)
 {
-    struct peer_facts *facts = &peer->facts;
-    facts->era = peer->era->era;
-    memcpy(facts->protocol_version, hello->version, sizeof(facts->protocol_version));
-    free(peer->server_info);
-    peer->server_info = strdup(hello->server_info);
-    facts->advertised = hello->advertised;
-    facts->has = hello->has;
-    facts->heard = hello->advertised & peer->def->events;
+    if (peer->attempt != NULL)
+        peer->attempt->step = step;
 }
 
-/* What is known, for a handler; it must outlive the peer, which the handler may close. The caller frees *server_info. */
-static struct peer_facts tell_facts(struct peer *peer, char **server_info)
+const char *peer_step(const struct peer *peer)
 {
-    struct peer_facts facts = peer->facts;
-    facts.server_info = *server_info = peer->server_info;
-    peer->server_info = NULL;
-    return facts;
+    return peer->attempt != NULL ? peer->attempt->step : "";
+}
+
+void peer_greet(struct peer *peer, const struct mcp_hello *hello)
+{
+    peer->known_era = (uint8_t)peer->era->era;
+    peer->version = hello->version;
+    peer->advertised = hello->advertised;
+    peer->has = hello->has;
+    peer->heard = hello->advertised & peer->def->events;
+    if (peer->attempt == NULL)
+        return;
+    free(peer->attempt->server_info);
+    peer->attempt->server_info = strdup(hello->server_info);
+}
+
+static void attempt_destroy(struct peer_attempt *attempt)
+{
+    if (attempt == NULL)
+        return;
+    delay_cancel(&attempt->limit);
+    free(attempt->server_info);
+    free(attempt);
+}
+
+/* Ends the attempt, and takes what is known, for a handler: the caller destroys the attempt, which outlives the peer, that
+ * the handler may close. */
+static struct peer_attempt *end_attempt(struct peer *peer, struct peer_facts *facts)
+{
+    struct peer_attempt *attempt = peer->attempt;
+    peer->attempt = NULL;
+    if (attempt != NULL)
+        delay_cancel(&attempt->limit);
+    *facts = (struct peer_facts){.era = (enum era)peer->known_era,
+                                 .protocol_version = peer->version,
+                                 .server_info = attempt != NULL ? attempt->server_info : NULL,
+                                 .advertised = peer->advertised,
+                                 .has = peer->has,
+                                 .heard = peer->heard};
+    return attempt;
 }
 
 void peer_listening(struct peer *peer)
 {
-    delay_cancel(&peer->attempt);
+    struct peer_facts facts;
+    struct peer_attempt *attempt = end_attempt(peer, &facts);
     peer->is_listening = true;
-    char *server_info;
-    const struct peer_facts facts = tell_facts(peer, &server_info);
     peer->handlers->on_listening(peer->user, &facts);
-    free(server_info);
+    attempt_destroy(attempt);
 }
 
 static void end_too_much(struct peer *peer)
@@ -159,7 +187,6 @@ void peer_on_reply(struct peer *peer, const struct jsonrpc_message *message)
 
 static void close_all(struct peer *peer)
 {
-    delay_cancel(&peer->attempt);
     peer_ping_cancel(peer);
     peer_lists_cancel(peer);
     peer_tool_cancel(peer);
@@ -173,17 +200,16 @@ void peer_end_as(struct peer *peer, const struct peer_end *end)
 {
     if (peer->is_ended)
         return;
+    struct peer_facts facts;
+    struct peer_attempt *attempt = end_attempt(peer, &facts);
     peer->is_ended = true;
     peer->is_listening = false;
-    delay_cancel(&peer->attempt);
     peer_ping_cancel(peer);
     peer->is_unsupported = end->reason == PEER_UNSUPPORTED;
     if (!peer->is_unsupported)
         close_all(peer);
-    char *server_info;
-    const struct peer_facts facts = tell_facts(peer, &server_info);
     peer->handlers->on_end(peer->user, end, &facts);
-    free(server_info);
+    attempt_destroy(attempt);
 }
 
 void peer_end(struct peer *peer, enum peer_end_reason reason, const char *format, ...)
@@ -339,7 +365,7 @@ static const struct peer_era *const STDIO_ERAS[ERA_COUNT] = {
 static int start_era(struct peer *peer, enum era era)
 {
     peer->era = peer->def->transport == TRANSPORT_STDIO ? STDIO_ERAS[era] : ERAS[era];
-    peer->tried |= bit_of(era);
+    peer->attempt->tried |= bit_of(era);
     assert(peer->era != NULL);
     int result = peer->era->start(peer);
     if (result != 0)
@@ -361,11 +387,11 @@ static enum era choose_next(const struct peer *peer)
 {
     if (peer->def->transport != TRANSPORT_HTTP)
         return ERA_UNKNOWN;
-    if ((peer->tried & bit_of(ERA_STATELESS)) == 0)
+    if ((peer->attempt->tried & bit_of(ERA_STATELESS)) == 0)
         return ERA_STATELESS;
-    if ((peer->tried & bit_of(ERA_SESSION)) == 0)
+    if ((peer->attempt->tried & bit_of(ERA_SESSION)) == 0)
         return ERA_SESSION;
-    if ((peer->tried & bit_of(ERA_SSE)) == 0 && peer->may_be_sse)
+    if ((peer->attempt->tried & bit_of(ERA_SSE)) == 0 && peer->attempt->may_be_sse)
         return ERA_SSE;
     return ERA_UNKNOWN;
 }
@@ -391,9 +417,9 @@ static void on_attempt_over(void *user)
 {
     struct peer *peer = user;
     char limit[DURATION_TEXT_SIZE];
-    peer->attempt = NULL;
+    peer->attempt->limit = NULL;
     limits_hit(peer->env->limits, COUNTER_LIMIT_CONNECT_TIME);
-    peer_end(peer, PEER_UNREACHABLE, "%s: timed out after %s", peer->step,
+    peer_end(peer, PEER_UNREACHABLE, "%s: timed out after %s", peer->attempt->step,
              duration_format(peer_attempt_ms(peer), limit));
 }
 
@@ -411,8 +437,10 @@ int peer_start(const struct peer_env *env, const struct server_def *def, enum er
     peer->def = def;
     peer->handlers = handlers;
     peer->user = user;
-    int result =
-        delay_start(env->loop, peer_attempt_ms(peer) + ATTEMPT_GRACE_MS, on_attempt_over, peer, &peer->attempt);
+    peer->attempt = calloc(1, sizeof(*peer->attempt));
+    int result = peer->attempt == NULL ? -ENOMEM
+                                       : delay_start(env->loop, peer_attempt_ms(peer) + ATTEMPT_GRACE_MS,
+                                                     on_attempt_over, peer, &peer->attempt->limit);
     if (result == 0 && def->extras->auth != NULL)
         result = oauth_account_open(env->oauth, def, env->guard, guard_user_of(peer), &peer->account);
     if (result == 0)
@@ -430,8 +458,8 @@ void peer_close(struct peer *peer)
     if (peer == NULL)
         return;
     close_all(peer);
+    attempt_destroy(peer->attempt);
     if (peer->account != NULL)
         oauth_account_release(peer->account);
-    free(peer->server_info);
     slab_give(&slab_held, peer, sizeof(*peer));
 }

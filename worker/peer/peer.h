@@ -42,11 +42,11 @@ struct peer_env {
 /* What was found out, once the handshake is through. */
 struct peer_facts {
     enum era era;
-    char protocol_version[ROW_VERSION_SIZE];
-    const char *server_info; /* "name/version", printable, cut; NULL: not known, or told before */
-    uint8_t advertised;      /* bit a kind: listChanged is advertised (a hint) */
-    uint8_t has;             /* bit a kind: the capability is there, so there is a list */
-    uint8_t heard;           /* bit a kind: will be notified as far as can be known (stateless: acknowledged) */
+    const char *protocol_version; /* static; NULL: not known */
+    const char *server_info;      /* "name/version", printable, cut; NULL: not known, or told before */
+    uint8_t advertised;           /* bit a kind: listChanged is advertised (a hint) */
+    uint8_t has;                  /* bit a kind: the capability is there, so there is a list */
+    uint8_t heard;                /* bit a kind: will be notified as far as can be known (stateless: acknowledged) */
 };
 
 /* How a peer ended, from the view of who must decide what next. */

@@ -17,6 +17,8 @@
 #include "worker/peer/mcp.h"
 #include "worker/peer/peer.h"
 
+#include <assert.h>
+
 enum {
     PEER_ANSWERS_MAX = 16, /* answers and other POSTs under way that nobody waits for; more are left out */
     PEER_TOOL_MS = 60000,
@@ -49,6 +51,7 @@ extern const struct peer_era PEER_STATELESS, PEER_SESSION, PEER_HTTP_SSE, PEER_S
 /* A fetch under way. */
 struct peer_listing {
     struct peer *peer;
+    struct peer_listing *next; /* of the peer, of another kind */
     enum kind kind;
     struct catalog *catalog;
     struct peer_page *page; /* that is being added beside the loop, with the catalog; NULL: none */
@@ -61,6 +64,23 @@ struct peer_listing {
     bool again; /* asked for meanwhile */
 };
 
+/* Until it is listening, or over. */
+struct peer_attempt {
+    struct delay *limit;
+    const char *step;  /* the request that it waits for */
+    char *server_info; /* or NULL */
+    uint8_t tried;     /* bit an era */
+    bool may_be_sse;   /* `initialize` was refused as servers of 2024-11-05 refuse it */
+};
+
+struct peer_stateless {
+    struct call *call;       /* server/discover, then subscriptions/listen, until it is acknowledged; or NULL */
+    struct transfer *stream; /* from then on */
+    uint32_t id;             /* of that request */
+    bool retried;
+};
+
+/* Kept small: there is one for each server that is listened to. */
 struct peer {
     const struct peer_env *env;
     const struct server_def *def;
@@ -69,23 +89,21 @@ struct peer {
     struct oauth_account *account; /* NULL: the definition has no `auth` */
     const struct peer_era *era;    /* the one under way; NULL once it has been closed */
     union {
-        struct peer_stateless *stateless;
+        struct peer_stateless stateless;
         struct peer_session *session;
         struct peer_http_sse *http_sse;
         struct peer_stdio *stdio;
     } as;
-    struct delay *attempt; /* limits it; NULL once listening */
-    const char *step;      /* the request that the attempt waits for */
+    struct peer_attempt *attempt; /* NULL: it is listening, or over */
     struct peer_answer *answers;
-    struct peer_listing *listings[KIND_COUNT];
-    struct peer_ping *ping;  /* under way, or NULL */
-    struct peer_tool *tool;  /* that is being called, or NULL */
-    struct peer_facts facts; /* but server_info: */
-    char *server_info;       /* until it has been told; or NULL */
+    struct peer_listing *listings; /* one of a kind at most */
+    struct peer_ping *ping;        /* under way, or NULL */
+    struct peer_tool *tool;        /* that is being called, or NULL */
+    const char *version;           /* this and the next ones as in peer_facts */
+    uint8_t known_era;
+    uint8_t advertised, has, heard;
     uint32_t last_id;
-    uint8_t tried; /* bit an era */
     uint8_t answer_count;
-    bool may_be_sse; /* `initialize` was refused as servers of 2024-11-05 refuse it */
     bool is_listening;
     bool is_ended;
     bool is_too_much;     /* more requests than allowed: to be ended */
@@ -93,11 +111,16 @@ struct peer {
     bool knows_ping;      /* it has answered one */
     bool is_deaf_to_ping; /* it answers, but not that */
 };
+static_assert(sizeof(struct peer) <= 144, "there is one for each server that is listened to");
 
 /* --- peer.c: eras and ends --- */
 
 uint64_t peer_attempt_ms(const struct peer *peer);
 struct transfer_target peer_target(const struct peer *peer);
+
+/* The request that the attempt waits for; without one setting does nothing, and getting gives "". */
+void peer_set_step(struct peer *peer, const char *step);
+const char *peer_step(const struct peer *peer);
 
 /* Counts a request, of either side. */
 void peer_count(struct peer *peer);

@@ -44,12 +44,27 @@ static void destroy(struct peer_listing *listing)
 
 void peer_lists_cancel(struct peer *peer)
 {
-    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
-        struct peer_listing *listing = peer->listings[kind];
-        peer->listings[kind] = NULL;
-        if (listing != NULL)
-            destroy(listing);
+    while (peer->listings != NULL) {
+        struct peer_listing *listing = peer->listings;
+        peer->listings = listing->next;
+        destroy(listing);
     }
+}
+
+static struct peer_listing *find(const struct peer *peer, enum kind kind)
+{
+    struct peer_listing *listing = peer->listings;
+    while (listing != NULL && listing->kind != kind)
+        listing = listing->next;
+    return listing;
+}
+
+static void take_out(struct peer_listing *listing)
+{
+    struct peer_listing **link = &listing->peer->listings;
+    while (*link != listing)
+        link = &(*link)->next;
+    *link = listing->next;
 }
 
 static MUST_CHECK int start(struct peer *peer, enum kind kind);
@@ -57,10 +72,9 @@ static void on_limit(void *user);
 
 void peer_lists_fail(struct peer *peer, const char *error)
 {
-    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
-        struct peer_listing *listing = peer->listings[kind];
+    for (struct peer_listing *listing = peer->listings; listing != NULL; listing = listing->next) {
         struct delay *at_once;
-        if (listing == NULL || delay_start(peer->env->loop, 0, on_limit, listing, &at_once) != 0)
+        if (delay_start(peer->env->loop, 0, on_limit, listing, &at_once) != 0)
             continue; /* its own limit ends it */
         delay_cancel(&listing->limit);
         listing->limit = at_once;
@@ -74,7 +88,7 @@ static void complete(struct peer_listing *listing, const char *error)
     struct peer *peer = listing->peer;
     enum kind kind = listing->kind;
     delay_cancel(&listing->limit);
-    peer->listings[kind] = NULL;
+    take_out(listing);
     if (listing->again && start(peer, kind) != 0)
         error = CATALOG_PROBLEMS[CATALOG_NO_MEMORY]; /* this list is an old one, and there will be no other */
     peer->handlers->on_list(peer->user, kind, error == NULL ? listing->catalog : NULL, error);
@@ -147,7 +161,8 @@ static int start(struct peer *peer, enum kind kind)
         destroy(listing);
         return -ENOMEM;
     }
-    peer->listings[kind] = listing;
+    listing->next = peer->listings;
+    peer->listings = listing;
     return 0;
 }
 
@@ -155,9 +170,10 @@ int peer_list(struct peer *peer, enum kind kind)
 {
     if (!peer->is_listening && !peer->is_unsupported)
         return 0;
-    if (peer->listings[kind] == NULL)
+    struct peer_listing *listing = find(peer, kind);
+    if (listing == NULL)
         return start(peer, kind);
-    peer->listings[kind]->again = true;
+    listing->again = true;
     return 0;
 }
 
@@ -293,9 +309,8 @@ static const struct call_handlers CALL_HANDLERS = {
 
 bool peer_list_on_reply(struct peer *peer, const struct jsonrpc_message *message)
 {
-    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
-        struct peer_listing *listing = peer->listings[kind];
-        if (listing == NULL || listing->page != NULL || !jsonrpc_is_id(listing->id, message->id))
+    for (struct peer_listing *listing = peer->listings; listing != NULL; listing = listing->next) {
+        if (listing->page != NULL || !jsonrpc_is_id(listing->id, message->id))
             continue;
         call_cancel(&listing->call); /* it may not have been told that its POST was accepted */
         const struct call_reply reply = call_reply_from_message(message);

@@ -52,7 +52,7 @@ void peer_ping_heard(struct peer *peer)
 static int kind_of(const struct peer *peer)
 {
     for (int kind = 0; kind < KIND_COUNT; kind++)
-        if ((peer->facts.has & (1U << kind)) != 0)
+        if ((peer->has & (1U << kind)) != 0)
             return kind;
     return -1;
 }

@@ -61,8 +61,7 @@ static const struct transfer_handlers STREAM_HANDLERS, RIVAL_HANDLERS;
 static struct transfer_target target_of(const struct peer *peer)
 {
     struct transfer_target target = peer_target(peer);
-    if (peer->facts.protocol_version[0] != '\0')
-        target.version = peer->facts.protocol_version;
+    target.version = peer->version;
     target.session_id = peer->as.session->id;
     return target;
 }
@@ -122,7 +121,7 @@ static int get(struct peer *peer, const char *cursor, const struct transfer_hand
 static int open_stream(struct peer *peer)
 {
     struct peer_session *session = peer->as.session;
-    peer->step = GET_STREAM;
+    peer_set_step(peer, GET_STREAM);
     session->is_open = false;
     return get(peer, session->cursor, &STREAM_HANDLERS, &session->stream);
 }
@@ -320,7 +319,7 @@ static int post_step(struct peer *peer, const char *step, uint32_t id, char *bod
 {
     if (body == NULL)
         return -ENOMEM;
-    peer->step = step;
+    peer_set_step(peer, step);
     const struct call_request request = {
         .rpc_method = step, .id = id, .body = body, .timeout_ms = peer_attempt_ms(peer)};
     int result = peer_call(peer, &request, handlers, peer, &peer->as.session->call);
@@ -376,8 +375,8 @@ static void on_initialize_reply(void *user, const struct call_reply *reply)
         peer_fail(peer, INITIALIZE, reply);
     } else {
         bool is_modern = reply->code == JSONRPC_UNSUPPORTED_VERSION;
-        peer->may_be_sse = !is_modern && reply->verdict == CALL_REFUSED &&
-                           (reply->status == 400 || reply->status == 404 || reply->status == 405);
+        peer->attempt->may_be_sse = !is_modern && reply->verdict == CALL_REFUSED &&
+                                    (reply->status == 400 || reply->status == 404 || reply->status == 405);
         peer_not_this_era(peer, INITIALIZE, reply);
     }
 }

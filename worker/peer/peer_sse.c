@@ -47,7 +47,7 @@ static int post_step(struct peer *peer, const char *step, char *body)
 {
     if (body == NULL)
         return -ENOMEM;
-    peer->step = step;
+    peer_set_step(peer, step);
     const struct call_request request = {.body = body, .timeout_ms = peer_attempt_ms(peer)};
     int result = peer_call(peer, &request, &POST_HANDLERS, peer, &peer->as.http_sse->call);
     free(body);
@@ -59,8 +59,8 @@ static void on_posted(void *user, const struct call_reply *reply)
     struct peer *peer = user;
     peer->as.http_sse->call = NULL;
     if (reply->verdict != CALL_RESULT)
-        peer_fail(peer, peer->step, reply);
-    else if (peer->step == INITIALIZED)
+        peer_fail(peer, peer_step(peer), reply);
+    else if (peer_step(peer) == INITIALIZED)
         peer_listening(peer);
 }
 
@@ -192,7 +192,7 @@ static int begin(struct peer *peer)
     peer->as.http_sse = calloc(1, sizeof(*peer->as.http_sse));
     if (peer->as.http_sse == NULL)
         return -ENOMEM;
-    peer->step = GET_STREAM;
+    peer_set_step(peer, GET_STREAM);
     const struct transfer_target target = target_of(peer);
     const struct transfer_request request = {.http_method = "GET", .headers_timeout_ms = peer_attempt_ms(peer)};
     peer_count(peer);

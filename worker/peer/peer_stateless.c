@@ -10,17 +10,8 @@
  * never sent in this era, so requests of the server are passed over. */
 #include "worker/peer/peer_internal.h"
 
-#include "common/slab.h"
-
 #include <errno.h>
 #include <stdlib.h>
-
-struct peer_stateless {
-    struct call *call;       /* server/discover, then subscriptions/listen, until it is acknowledged; or NULL */
-    struct transfer *stream; /* from then on */
-    uint32_t id;             /* of that request */
-    bool retried;
-};
 
 static const char DISCOVER[] = "server/discover";
 static const char LISTEN[] = "subscriptions/listen";
@@ -37,12 +28,12 @@ static struct transfer_target target_of(const struct peer *peer)
 
 static int discover(struct peer *peer)
 {
-    struct peer_stateless *stateless = peer->as.stateless;
+    struct peer_stateless *stateless = &peer->as.stateless;
     stateless->id = peer_new_id(peer);
     char *body = mcp_discover(stateless->id, peer->def);
     if (body == NULL)
         return -ENOMEM;
-    peer->step = DISCOVER;
+    peer_set_step(peer, DISCOVER);
     const struct call_request request = {
         .rpc_method = DISCOVER, .id = stateless->id, .body = body, .timeout_ms = peer_attempt_ms(peer)};
     int result = peer_call(peer, &request, &DISCOVER_HANDLERS, peer, &stateless->call);
@@ -52,12 +43,12 @@ static int discover(struct peer *peer)
 
 static int subscribe(struct peer *peer)
 {
-    struct peer_stateless *stateless = peer->as.stateless;
+    struct peer_stateless *stateless = &peer->as.stateless;
     stateless->id = peer_new_id(peer);
     char *body = mcp_listen(stateless->id, peer->def);
     if (body == NULL)
         return -ENOMEM;
-    peer->step = LISTEN;
+    peer_set_step(peer, LISTEN);
     const struct call_request request = {.rpc_method = LISTEN, .id = stateless->id, .body = body};
     int result = peer_call(peer, &request, &LISTEN_HANDLERS, peer, &stateless->call);
     free(body);
@@ -74,7 +65,7 @@ static void on_heard(void *user)
 /* What the answer says of versions is not that all is well. */
 static void on_versions(struct peer *peer, enum mcp_versions versions, const struct call_reply *reply)
 {
-    struct peer_stateless *stateless = peer->as.stateless;
+    struct peer_stateless *stateless = &peer->as.stateless;
     if (versions == MCP_VERSIONS_LEGACY || versions == MCP_VERSIONS_UNTOLD) {
         peer_not_this_era(peer, DISCOVER, reply);
     } else if (versions == MCP_VERSIONS_FOREIGN || stateless->retried) {
@@ -88,7 +79,7 @@ static void on_versions(struct peer *peer, enum mcp_versions versions, const str
 static void on_discovered(void *user, const struct call_reply *reply)
 {
     struct peer *peer = user;
-    peer->as.stateless->call = NULL;
+    peer->as.stateless.call = NULL;
     if (peer_is_beside_the_era(reply)) {
         peer_fail(peer, DISCOVER, reply);
     } else if (reply->verdict == CALL_RESULT) {
@@ -115,8 +106,8 @@ static const struct call_handlers DISCOVER_HANDLERS = {.on_heard = on_heard, .on
 
 static void on_acknowledged(struct peer *peer, uint8_t kinds)
 {
-    peer->facts.heard = kinds & peer->def->events;
-    if (peer->facts.heard != 0)
+    peer->heard = kinds & peer->def->events;
+    if (peer->heard != 0)
         peer_listening(peer);
     else
         peer_end(peer, PEER_UNSUPPORTED, "%s: the server honours none of the notifications asked for", LISTEN);
@@ -155,7 +146,7 @@ static bool is_acknowledged(uint32_t id, const struct jsonrpc_message *message)
 static void on_message(void *user, const struct jsonrpc_message *message)
 {
     struct peer *peer = user;
-    struct peer_stateless *stateless = peer->as.stateless;
+    struct peer_stateless *stateless = &peer->as.stateless;
     if (is_acknowledged(stateless->id, message))
         stateless->stream = call_leave_stream(&stateless->call, &STREAM_HANDLERS, peer);
     peer_stateless_on_message(peer, stateless->id, message);
@@ -195,7 +186,7 @@ void peer_stateless_over(struct peer *peer, const struct call_reply *reply)
 static void on_reply(void *user, const struct call_reply *reply)
 {
     struct peer *peer = user;
-    peer->as.stateless->call = NULL;
+    peer->as.stateless.call = NULL;
     peer_stateless_over(peer, reply);
 }
 
@@ -205,7 +196,7 @@ static const struct call_handlers LISTEN_HANDLERS = {
 static void on_stream_message(void *user, const struct jsonrpc_message *message)
 {
     struct peer *peer = user;
-    uint32_t id = peer->as.stateless->id;
+    uint32_t id = peer->as.stateless.id;
     bool is_error = message->type == JSONRPC_ERROR;
     if ((is_error && message->id == NULL) ||
         ((is_error || message->type == JSONRPC_RESULT) && jsonrpc_is_id(id, message->id)))
@@ -218,7 +209,7 @@ static void on_stream_end(void *user, const struct transfer_end *end)
 {
     struct peer *peer = user;
     const struct call_reply reply = call_reply_from_end(end);
-    peer->as.stateless->stream = NULL;
+    peer->as.stateless.stream = NULL;
     peer_stateless_over(peer, &reply);
 }
 
@@ -229,18 +220,14 @@ static const struct transfer_handlers STREAM_HANDLERS = {
 
 static void leave(struct peer *peer)
 {
-    struct peer_stateless *stateless = peer->as.stateless;
+    struct peer_stateless *stateless = &peer->as.stateless;
     call_cancel(&stateless->call);
     transfer_cancel(&stateless->stream);
-    slab_give(&slab_held, stateless, sizeof(*stateless));
-    peer->as.stateless = NULL;
 }
 
 static int begin(struct peer *peer)
 {
-    peer->as.stateless = slab_take(&slab_held, sizeof(*peer->as.stateless));
-    if (peer->as.stateless == NULL)
-        return -ENOMEM;
+    peer->as.stateless = (struct peer_stateless){.call = NULL};
     int result = discover(peer);
     if (result != 0)
         leave(peer);

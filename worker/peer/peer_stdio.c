@@ -76,7 +76,7 @@ static int ask(struct peer *peer, enum phase phase, const char *method,
     if (body == NULL)
         return -ENOMEM;
     stdio->phase = phase;
-    peer->step = method;
+    peer_set_step(peer, method);
     int result = send_line(peer, body);
     free(body);
     return result == -EPIPE ? 0 : result; /* the process tells of that itself */
