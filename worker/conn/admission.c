@@ -9,7 +9,7 @@
  *   ring ─▶ host a ─▶ host b ─▶ …        each: first waiting ⇄ next ⇄ last
  *
  * Invariants: a host is in the ring exactly when it has somebody waiting and is below its bound; `connections` is the
- * number of nodes under way or held, `connecting` of those under way. */
+ * number of those under way or held, `connecting` of those under way. */
 #include "worker/conn/admission.h"
 
 #include <assert.h>
@@ -190,11 +190,17 @@ void admission_hold(struct admission *admission, struct admission_node *node)
 {
     assert(node->phase == ADMISSION_UNDER_WAY);
     struct admission_host *host = node->host;
-    node->phase = ADMISSION_HELD;
+    node->phase = ADMISSION_IDLE;
     node->host = NULL;
     host->connecting--;
     admission->connecting--;
     host_settle(admission, host);
+}
+
+void admission_let_go(struct admission *admission)
+{
+    assert(admission->connections > admission->connecting);
+    admission->connections--;
 }
 
 void admission_release(struct admission *admission, struct admission_node *node)
@@ -205,9 +211,8 @@ void admission_release(struct admission *admission, struct admission_node *node)
     if (node->phase == ADMISSION_UNDER_WAY) {
         host->connecting--;
         admission->connecting--;
-    }
-    if (node->phase == ADMISSION_UNDER_WAY || node->phase == ADMISSION_HELD)
         admission->connections--;
+    }
     node->phase = ADMISSION_IDLE;
     node->host = NULL;
     if (host)

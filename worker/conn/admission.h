@@ -20,11 +20,11 @@ struct admission_limits {
     uint64_t per_host;    /* under way to one host; 0: no bound */
 };
 
-/* Embedded in what asks; all zero is idle. Private to admission.c. */
+/* Who asks, until it is held; all zero is idle. Private to admission.c. */
 struct admission_node {
     struct admission_node *previous, *next;
     struct admission_host *host;
-    enum { ADMISSION_IDLE, ADMISSION_WAITING, ADMISSION_UNDER_WAY, ADMISSION_HELD } phase;
+    enum { ADMISSION_IDLE, ADMISSION_WAITING, ADMISSION_UNDER_WAY } phase;
 };
 
 /* What asking can come to, besides 0: go ahead. */
@@ -34,7 +34,7 @@ enum admission_outcome {
 };
 
 MUST_CHECK struct admission *admission_create(const struct admission_limits *limits);
-/* Nodes must have been released. NULL does nothing. */
+/* Nodes must have been released, and what was held let go. NULL does nothing. */
 void admission_destroy(struct admission *admission);
 /* What is held stays held. */
 void admission_set_limits(struct admission *admission, const struct admission_limits *limits);
@@ -43,8 +43,11 @@ void admission_set_limits(struct admission *admission, const struct admission_li
  * admission_outcome: it waits, and admission_next will give it; -ENOMEM: it is idle still. */
 MUST_CHECK int admission_ask(struct admission *admission, struct admission_node *node, const char *host);
 
-/* The attempt has succeeded: under way no more, but held. */
+/* The attempt has succeeded: under way no more, but held, of which nothing but the number is kept. The node is idle. */
 void admission_hold(struct admission *admission, struct admission_node *node);
+
+/* One that was held is no more. */
+void admission_let_go(struct admission *admission);
 
 /* Makes it idle, whatever it was. */
 void admission_release(struct admission *admission, struct admission_node *node);

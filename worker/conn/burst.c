@@ -69,6 +69,11 @@ static unsigned heard_enriched(struct burst *burst, const struct burst_options *
     return coalesced | BURST_FETCH;
 }
 
+bool burst_is_quiet(const struct burst *burst)
+{
+    return burst_due(burst) == UINT64_MAX && !burst->pending && !burst->fetching && !burst->stale && !burst->told;
+}
+
 unsigned burst_heard(struct burst *burst, const struct burst_options *options, uint64_t now_ms)
 {
     burst->confirm_due = 0;

@@ -50,6 +50,9 @@ struct burst {
     bool told;
 };
 
+/* Nothing of it needs remembering: it is as all zero. */
+bool burst_is_quiet(const struct burst *burst);
+
 /* A change was heard. */
 unsigned burst_heard(struct burst *burst, const struct burst_options *options, uint64_t now_ms);
 

@@ -123,14 +123,14 @@ void conn_run_admitted(struct conn_env *env)
 {
     struct admission_node *node;
     while ((node = admission_next(env->admission)) != NULL) {
-        char *at = (char *)node - offsetof(struct conn, room);
-        conn_state_take_room((struct conn *)(void *)at);
+        char *at = (char *)node - offsetof(struct conn_room, node);
+        conn_state_take_room(((struct conn_room *)(void *)at)->conn);
     }
 }
 
 void conn_tell_limit(struct conn *conn)
 {
-    if (conn->room.phase != ADMISSION_WAITING || conn->limit_told)
+    if (!conn_state_is_waiting(conn) || conn->limit_told)
         return;
     conn->limit_told = true;
     conn_state_feed(conn, CONN_EVENT_NO_ROOM, &(struct conn_news){.text = conn->env->full_text});

@@ -27,7 +27,7 @@ enum conn_timer {
     CONN_TIMERS
 };
 
-/* One list that is watched. */
+/* One list that is watched, while there is something to remember of it. */
 struct conn_list {
     struct burst burst;
     struct catalog_digest *digest; /* of the row's fingerprint; --enrich only, else NULL */
@@ -36,32 +36,38 @@ struct conn_list {
     uint8_t failures; /* fetches in a row */
 };
 
+/* Its place in the queue for an attempt, and during it. */
+struct conn_room {
+    struct admission_node node;
+    struct conn *conn;
+};
+
 /* Kept small: there may be a hundred thousand. */
 struct conn {
     struct conn_env *env;
     struct server_def *def;
     struct server_def *peer_def; /* what `peer` was started with; owned when it is not `def` */
     struct peer *peer;
-    struct conn_list *lists; /* as many as `def` watches, made at the first attempt */
+    struct conn_list *lists; /* as many as `def` watches; NULL: all are at rest */
+    struct conn_room *room;  /* NULL: it neither waits nor connects */
     struct timeline_node timer;
-    struct admission_node room;
     uint64_t due[CONN_TIMERS]; /* 0: not set */
     uint64_t session_lost_ms;  /* when a lost session was last replaced at once */
-    uint64_t log_since_ms;     /* when lines of the log began to be counted */
     struct rate request_rate;  /* of both sides */
     struct rate notification_rate;
+    struct rate log_rate; /* lines of changes of state, those left out as well */
     uint32_t row, incarnation;
     uint32_t attempts;      /* failed in a row */
     uint32_t heard_s;       /* last_heard_ms of the row, in seconds */
     uint32_t notifications; /* not yet added to the row */
-    uint32_t log_lines;     /* of changes of state since log_since_ms, those left out as well */
     uint8_t state;          /* enum state */
     uint8_t era;            /* enum era: the last one that was right */
     uint8_t has, heard;     /* of peer_facts; while there is a peer */
     uint8_t list_count;
+    bool is_held; /* under the limits */
     bool limit_told;
 };
-static_assert(sizeof(struct conn) <= 256, "a connection is small");
+static_assert(sizeof(struct conn) <= 176, "a connection is small");
 
 uint32_t conn_random(struct conn_env *env);
 void conn_count(const struct conn *conn, enum counter counter);
@@ -84,6 +90,9 @@ void conn_state_feed(struct conn *conn, enum conn_event event, const struct conn
 
 /* A poll is through: nothing is held until the next one. */
 void conn_state_end_poll(struct conn *conn);
+
+/* It waits because of a limit. */
+bool conn_state_is_waiting(const struct conn *conn);
 
 /* The limits let an attempt begin. */
 void conn_state_take_room(struct conn *conn);
@@ -132,9 +141,10 @@ enum conn_list_outcome {
     CONN_LIST_DEAF,   /* it differs, and the stream did not tell */
 };
 
-/* Makes `lists` fit `def`. 0 or -ENOMEM. */
-MUST_CHECK int conn_list_prepare(struct conn *conn);
 void conn_list_free(struct conn *conn);
+
+/* Nothing of the lists needs remembering: no change, no fetch, no failure, no digest. */
+bool conn_list_is_at_rest(const struct conn *conn);
 
 /* Fetches those of `kinds` (bits) that the server has, to compare them for `reason`. */
 void conn_list_fetch(struct conn *conn, uint8_t kinds, enum reason reason);

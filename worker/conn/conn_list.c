@@ -11,6 +11,7 @@
  * Digests (names and hashes, for added/removed/changed) are kept with --enrich only, and over reconnects; a diff is told
  * only when the digest is of the list that the row's fingerprint is of. */
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/slab.h"
 #include "worker/conn/conn_internal.h"
 #include "worker/conn/retry.h"
@@ -45,7 +46,17 @@ static struct conn_list *find(const struct conn *conn, enum kind kind)
     return NULL;
 }
 
-int conn_list_prepare(struct conn *conn)
+void conn_list_free(struct conn *conn)
+{
+    for (size_t i = 0; i < conn->list_count; i++)
+        free(conn->lists[i].digest);
+    slab_give(&slab_held, conn->lists, conn->list_count * sizeof(*conn->lists));
+    conn->lists = NULL;
+    conn->list_count = 0;
+}
+
+/* Makes `lists` fit `def`. 0 or -ENOMEM. */
+static MUST_CHECK int prepare(struct conn *conn)
 {
     uint8_t have = 0, wanted = 0;
     for (size_t i = 0; i < conn->list_count; i++)
@@ -70,13 +81,14 @@ int conn_list_prepare(struct conn *conn)
     return 0;
 }
 
-void conn_list_free(struct conn *conn)
+bool conn_list_is_at_rest(const struct conn *conn)
 {
-    for (size_t i = 0; i < conn->list_count; i++)
-        free(conn->lists[i].digest);
-    slab_give(&slab_held, conn->lists, conn->list_count * sizeof(*conn->lists));
-    conn->lists = NULL;
-    conn->list_count = 0;
+    for (size_t i = 0; i < conn->list_count; i++) {
+        const struct conn_list *list = &conn->lists[i];
+        if (!burst_is_quiet(&list->burst) || list->digest || list->failures > 0)
+            return false;
+    }
+    return true;
 }
 
 /* Begins a new generation: the row, whose list of this kind is filled in but for time and reason, is written with it. */
@@ -90,12 +102,12 @@ static void begin_generation(struct conn *conn, struct row *row, enum kind kind,
 }
 
 /* Tells a change whose list is not known. */
-static void announce(struct conn *conn, const struct conn_list *list)
+static void announce(struct conn *conn, enum kind kind)
 {
     struct row row;
     conn_row_load(conn, &row);
-    row.lists[list->kind].current = false;
-    begin_generation(conn, &row, list->kind, REASON_NOTIFICATION, NULL);
+    row.lists[kind].current = false;
+    begin_generation(conn, &row, kind, REASON_NOTIFICATION, NULL);
 }
 
 static void confirm(struct conn *conn, const struct conn_list *list)
@@ -115,7 +127,7 @@ static void fetch(struct conn *conn, struct conn_list *list)
 static void obey(struct conn *conn, struct conn_list *list, unsigned todo)
 {
     if (todo & BURST_PUBLISH)
-        announce(conn, list);
+        announce(conn, list->kind);
     if (todo & BURST_FETCH)
         fetch(conn, list);
     if (todo & BURST_COALESCED)
@@ -126,17 +138,25 @@ static void obey(struct conn *conn, struct conn_list *list, unsigned todo)
 
 void conn_list_changed(struct conn *conn, enum kind kind)
 {
-    struct conn_list *list = find(conn, kind);
-    if (!list)
+    if (!(conn->def->events & 1U << kind))
         return;
-    struct burst_options options = options_of(conn);
     conn->notifications++;
     conn_count(conn, COUNTER_NOTIFICATIONS);
+    if (prepare(conn) != 0) {
+        announce(conn, kind); /* at once, for nothing can be remembered */
+        return;
+    }
+    struct conn_list *list = find(conn, kind);
+    struct burst_options options = options_of(conn);
     obey(conn, list, burst_heard(&list->burst, &options, clock_mono_ms()));
 }
 
 void conn_list_fetch(struct conn *conn, uint8_t kinds, enum reason reason)
 {
+    if (prepare(conn) != 0) {
+        log_error("conn.no_memory", LOG_TEXT("server", conn->def->id));
+        return; /* --verify will ask again */
+    }
     for (size_t i = 0; i < conn->list_count; i++) {
         struct conn_list *list = &conn->lists[i];
         if (!(kinds & conn->has & 1U << list->kind))
@@ -159,7 +179,7 @@ void conn_list_resumed(struct conn *conn)
 {
     for (size_t i = 0; i < conn->list_count; i++)
         if (burst_flush(&conn->lists[i].burst))
-            announce(conn, &conn->lists[i]);
+            announce(conn, conn->lists[i].kind);
     conn_list_fetch(conn, UINT8_MAX, REASON_RECONNECT);
 }
 
@@ -282,7 +302,7 @@ void conn_list_stop(struct conn *conn, bool publish)
 {
     for (size_t i = 0; i < conn->list_count; i++) {
         if (burst_flush(&conn->lists[i].burst) && publish)
-            announce(conn, &conn->lists[i]);
+            announce(conn, conn->lists[i].kind);
         conn->lists[i].burst = (struct burst){0};
     }
 }

@@ -7,21 +7,17 @@
 #include "common/log.h"
 #include "worker/conn/conn_internal.h"
 
-enum { WINDOW_MS = 60000, LINES_MAX = 10 };
+enum { LINES_MAX = 10 };
 
 /* Counts one more line, and tells whether it is one too many. */
 static bool is_too_many(struct conn *conn)
 {
-    uint64_t now_ms = clock_mono_ms();
-    if (now_ms - conn->log_since_ms >= WINDOW_MS) {
-        if (conn->due[CONN_TIMER_LOG])
-            conn_log_left_out(conn);
-        conn->log_since_ms = now_ms;
-        conn->log_lines = 0;
-    }
-    if (conn->log_lines++ < LINES_MAX)
+    uint64_t now_ms = clock_mono_ms(), due_ms = conn->due[CONN_TIMER_LOG];
+    if (due_ms && now_ms >= due_ms)
+        conn_log_left_out(conn);
+    if (rate_count(&conn->log_rate, now_ms) <= LINES_MAX)
         return false;
-    conn->due[CONN_TIMER_LOG] = conn->log_since_ms + WINDOW_MS;
+    conn->due[CONN_TIMER_LOG] = (uint64_t)conn->log_rate.since_s * 1000 + RATE_MS;
     return true;
 }
 
@@ -38,6 +34,6 @@ void conn_log_change(struct conn *conn, enum state from, enum conn_event event, 
 void conn_log_left_out(struct conn *conn)
 {
     conn->due[CONN_TIMER_LOG] = 0;
-    log_info("conn.flapping", LOG_TEXT("server", conn->def->id), LOG_U64("left_out", conn->log_lines - LINES_MAX),
+    log_info("conn.flapping", LOG_TEXT("server", conn->def->id), LOG_U64("left_out", conn->log_rate.count - LINES_MAX),
              LOG_TEXT("state", state_name(conn->state)), LOG_U64("attempts", conn->attempts));
 }

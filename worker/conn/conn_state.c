@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/event.h"
 #include "common/log.h"
+#include "common/slab.h"
 #include "worker/conn/conn_internal.h"
 #include "worker/conn/retry.h"
 #include "worker/conn/verdict.h"
@@ -39,6 +40,8 @@ void conn_state_set_timer(struct conn *conn)
         if (conn->due[i] && conn->due[i] < due)
             due = conn->due[i];
     timeline_set(conn->env->timeline, &conn->timer, due);
+    if (conn->lists && conn_list_is_at_rest(conn))
+        conn_list_free(conn);
 }
 
 /* --- the one way to change a state --- */
@@ -56,6 +59,17 @@ static void stop_lists(struct conn *conn, bool publish)
     conn->due[CONN_TIMER_VERIFY] = conn->due[CONN_TIMER_PING] = 0;
 }
 
+static void give_room_back(struct conn *conn)
+{
+    if (conn->room)
+        admission_release(conn->env->admission, &conn->room->node);
+    slab_give(&slab_held, conn->room, sizeof(*conn->room));
+    conn->room = NULL;
+    if (conn->is_held)
+        admission_let_go(conn->env->admission);
+    conn->is_held = false;
+}
+
 static void let_go(struct conn *conn, bool publish)
 {
     stop_lists(conn, publish);
@@ -64,7 +78,7 @@ static void let_go(struct conn *conn, bool publish)
     if (conn->peer_def != conn->def)
         server_def_destroy(conn->peer_def);
     conn->peer_def = NULL;
-    admission_release(conn->env->admission, &conn->room);
+    give_room_back(conn);
     conn->has = conn->heard = 0;
 }
 
@@ -174,6 +188,11 @@ static void conn_set_state(struct conn *conn, enum state state, enum conn_event 
 
 /* --- what the actions do --- */
 
+bool conn_state_is_waiting(const struct conn *conn)
+{
+    return conn->room && conn->room->node.phase == ADMISSION_WAITING;
+}
+
 void conn_state_take_room(struct conn *conn)
 {
     bool told = conn->limit_told;
@@ -181,11 +200,24 @@ void conn_state_take_room(struct conn *conn)
     conn_state_feed(conn, CONN_EVENT_ROOM, &(struct conn_news){.text = told ? "" : NULL});
 }
 
-static void ask_for_room(struct conn *conn)
+/* 0, an outcome of admission_ask, or -ENOMEM. */
+static int queue_for_room(struct conn *conn)
 {
     char origin[ORIGIN_SIZE];
     server_def_origin(conn->def, origin, sizeof(origin));
-    int result = admission_ask(conn->env->admission, &conn->room, origin);
+    conn->room = slab_take(&slab_held, sizeof(*conn->room));
+    if (!conn->room)
+        return -ENOMEM;
+    conn->room->conn = conn;
+    int result = admission_ask(conn->env->admission, &conn->room->node, origin);
+    if (result < 0)
+        give_room_back(conn);
+    return result;
+}
+
+static void ask_for_room(struct conn *conn)
+{
+    int result = queue_for_room(conn);
     if (result == 0) {
         conn_state_take_room(conn);
     } else if (result < 0) {
@@ -210,9 +242,7 @@ static enum era hint_of(const struct conn *conn)
 static void start_attempt(struct conn *conn)
 {
     conn_count(conn, COUNTER_CONNECTS);
-    int result = conn_list_prepare(conn);
-    if (result == 0)
-        result = peer_start(conn->env->peers, conn->def, hint_of(conn), &conn_peer_handlers, conn, &conn->peer);
+    int result = peer_start(conn->env->peers, conn->def, hint_of(conn), &conn_peer_handlers, conn, &conn->peer);
     if (result == 0) {
         conn->peer_def = conn->def;
         return;
@@ -266,7 +296,10 @@ void conn_state_arm_ping(struct conn *conn, uint64_t quiet_ms)
 static void hold(struct conn *conn)
 {
     conn_count(conn, COUNTER_LISTENS);
-    admission_hold(conn->env->admission, &conn->room);
+    admission_hold(conn->env->admission, &conn->room->node);
+    conn->is_held = true;
+    slab_give(&slab_held, conn->room, sizeof(*conn->room));
+    conn->room = NULL;
     conn_state_arm(conn, CONN_TIMER_STABLE, conn->env->config->stable_after);
     conn_state_arm_verify(conn);
     conn_state_arm_ping(conn, 0);
