@@ -64,8 +64,8 @@ static void as_the_server_reads_it_or_writes_it(void **state)
 {
     (void)state;
     const struct server_pair header = {"X-Key", "abc/def+ghi"};
-    const struct server_def coded = {
-        .url = "https://us%65r:pa%2Fss%@host/?key=k%2by%20123", .headers = &header, .header_count = 1};
+    const struct server_extras extras = {.headers = &header, .header_count = 1};
+    const struct server_def coded = {.url = "https://us%65r:pa%2Fss%@host/?key=k%2by%20123", .extras = &extras};
     static const char *const said[][2] = {
         {"[\"abc\\/def\\u002bghi\"]", "[\"***********\"]"},
         {"[\"k+y 123 k%2by%20123\"]", "[\"******* ***********\"]"},
