@@ -13,9 +13,9 @@
 #include <stdint.h>
 
 enum {
-    SLAB_BLOCK_SIZE = 64 * 1024,
+    SLAB_BLOCK_SIZE = 128 * 1024,
     SLAB_STEP = 16,
-    SLAB_SIZE_MAX = 1024, /* larger ones come from the heap after all */
+    SLAB_SIZE_MAX = 8000, /* larger ones come from the heap after all */
 };
 
 /* Private; public in size only. All zero is an empty one. */
@@ -31,8 +31,14 @@ extern struct slab slab_held;
 /* A cell, all zero; NULL without memory. */
 MUST_CHECK void *slab_take(struct slab *slab, size_t size);
 
-/* `size` as it was taken; NULL does nothing. A block goes back to the system with its last cell. */
+/* `size` as it was taken; NULL does nothing. A block goes back to the system with its last cell, but for one of each size. */
 void slab_give(struct slab *slab, void *memory, size_t size);
+
+/* Of a cell, of whichever slab: at least what was asked for. 0: `memory` is from the heap. */
+size_t slab_size_of(const void *memory);
+
+/* Gives back those blocks, too. */
+void slab_trim(struct slab *slab);
 
 /* The same for a copy of a text. */
 MUST_CHECK char *slab_take_text(struct slab *slab, const char *text);

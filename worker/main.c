@@ -11,6 +11,8 @@
 #include "common/log.h"
 #include "common/program.h"
 #include "common/sandbox.h"
+#include "common/slab.h"
+#include "worker/http/tls_memory.h"
 #include "worker/peer/peer.h"
 #include "worker/probe.h"
 #include "worker/stdio/spawner.h"
@@ -168,6 +170,8 @@ static void ignore_signals(void)
 
 int main(int argc, char *argv[])
 {
+    if (!slab_held.is_heap) /* else a sanitizer is to see what is done */
+        tls_memory_init();
     if (argc == 3 && strcmp(argv[1], PROGRAM_PROBE) == 0)
         return probe_run(argv[2]);
 

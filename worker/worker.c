@@ -19,6 +19,7 @@
 #include "worker/conn/conns.h"
 #include "worker/http/guard.h"
 #include "worker/http/http.h"
+#include "worker/http/tls_memory.h"
 #include "worker/limits.h"
 #include "worker/oauth/oauth.h"
 #include "worker/peer/document.h"
@@ -243,6 +244,7 @@ static void release(struct worker *worker)
 static void trim(void *user)
 {
     struct worker *worker = user;
+    tls_memory_trim();
     (void)trim_look(&worker->trim);
 }
 

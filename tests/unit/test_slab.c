@@ -16,7 +16,7 @@
 struct cell {
     uint64_t words[16];
 };
-enum { CELLS = 2 * SLAB_BLOCK_SIZE / sizeof(struct cell) + 10 };
+enum { CELLS = 2 * SLAB_BLOCK_SIZE / sizeof(struct cell) + 11 }; /* no multiple of 7 */
 
 static void take_all(struct slab *slab, struct cell *cells[CELLS])
 {
@@ -90,11 +90,36 @@ static void sizes_are_apart(void **state)
         memset(cells[size], (int)(size % 255) + 1, size);
     }
     assert_int_equal(slab.blocks, SLAB_SIZE_MAX / SLAB_STEP);
+    size_t spoiled = 0;
     for (size_t size = 1; size < ARRAY_LENGTH(cells); size++) {
         for (size_t at = 0; at < size; at++)
-            assert_int_equal(cells[size][at], size % 255 + 1);
+            spoiled += cells[size][at] != size % 255 + 1;
+        size_t cell = (size + SLAB_STEP - 1) / SLAB_STEP * SLAB_STEP;
+        assert_int_equal(slab_size_of(cells[size]), size <= SLAB_SIZE_MAX ? cell : 0);
         slab_give(&slab, cells[size], size);
     }
+    assert_int_equal(spoiled, 0);
+    slab_trim(&slab);
+    assert_int_equal(slab.blocks, 0);
+}
+
+static void what_is_trimmed_was_empty(void **state)
+{
+    (void)state;
+    struct slab slab = {0};
+    uint64_t *kept = slab_take(&slab, 64);
+    void *gone = slab_take(&slab, 128);
+    *kept = 42;
+    slab_give(&slab, gone, 128);
+    slab_trim(&slab);
+    assert_int_equal(slab.blocks, 1);
+    assert_int_equal(*kept, 42);
+    uint64_t *again = slab_take(&slab, 128);
+    assert_int_equal(again[0], 0);
+    slab_give(&slab, again, 128);
+    slab_give(&slab, kept, 64);
+    slab_trim(&slab);
+    assert_int_equal(slab.blocks, 0);
 }
 
 static void texts_are_copied(void **state)
@@ -164,13 +189,10 @@ static void sanitized_builds_use_the_heap(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cells_do_not_overlap),
-        cmocka_unit_test(blocks_go_back),
-        cmocka_unit_test(a_cell_is_zero_again),
-        cmocka_unit_test(sizes_are_apart),
-        cmocka_unit_test(texts_are_copied),
-        cmocka_unit_test(sanitized_builds_use_the_heap),
-        cmocka_unit_test(threads_have_cells_of_their_own),
+        cmocka_unit_test(cells_do_not_overlap),          cmocka_unit_test(blocks_go_back),
+        cmocka_unit_test(a_cell_is_zero_again),          cmocka_unit_test(sizes_are_apart),
+        cmocka_unit_test(what_is_trimmed_was_empty),     cmocka_unit_test(texts_are_copied),
+        cmocka_unit_test(sanitized_builds_use_the_heap), cmocka_unit_test(threads_have_cells_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,9 +14,9 @@
  * nobody; renegotiation and requests for a certificate end the connection.
  *
  * An SSL holds on to the context that it was made with, and libcurl makes one for each connection, which is larger than
- * all the rest. So SSL_new is defined here, too: it takes one of another connection to be verified by the same CA file.
- * That one has been through a handshake, so libcurl has filled its store; after an hour another, whose file may have
- * changed, takes its place.
+ * all the rest. So SSL_new is defined here, too: it takes the first one of all those to be verified by the same CA file.
+ * libcurl fills a context's store only once its server has answered; with hundreds on their way at once that is late, and
+ * so the first one is filled here. After an hour another, whose file may have changed, takes its place.
  *
  * Nothing is written but the goodbye, and OpenSSL's answers to KeyUpdate. A peer that asks for so many that they don't go
  * out is given up, for the park waits for no socket to become writable. */
@@ -115,25 +115,26 @@ static bool is_current(const struct park_tls_authority *authority)
     return authority->context && clock_mono_ms() - authority->since_ms < KEPT_MS;
 }
 
-void park_tls_share(SSL_CTX *context, struct park_tls_authority *authority)
+/* As libcurl will, which sees to it only once the server has answered: others may share it from now on. */
+static bool fill(SSL_CTX *context, const char *ca_file)
 {
-    SSL_CTX_set_app_data(context, authority);
-    if (!is_current(authority))
-        return;
-    replaced = context;
-    replacement = authority->context;
+    bool is_filled = SSL_CTX_load_verify_file(context, ca_file) == 1 &&
+                     X509_STORE_set_flags(SSL_CTX_get_cert_store(context), X509_V_FLAG_PARTIAL_CHAIN) == 1;
+    ERR_clear_error();
+    return is_filled;
 }
 
-/* It has been through a handshake: others may share it. */
-static void offer(SSL_CTX *context)
+void park_tls_share(SSL_CTX *context, struct park_tls_authority *authority)
 {
-    struct park_tls_authority *authority = SSL_CTX_get_app_data(context);
-    if (!authority || context == authority->context || is_current(authority))
-        return;
-    SSL_CTX_up_ref(context);
-    SSL_CTX_free(authority->context);
-    authority->context = context;
-    authority->since_ms = clock_mono_ms();
+    if (is_current(authority)) {
+        replaced = context;
+        replacement = authority->context;
+    } else if (authority->ca_file[0] != '\0' && fill(context, authority->ca_file)) {
+        SSL_CTX_up_ref(context);
+        SSL_CTX_free(authority->context);
+        authority->context = context;
+        authority->since_ms = clock_mono_ms();
+    }
 }
 
 bool park_tls_can(void)
@@ -205,7 +206,6 @@ int park_tls_settle(SSL *tls)
     SSL_set_quiet_shutdown(tls, 0);
     SSL_set_options(tls, SSL_OP_NO_RENEGOTIATION);
     SSL_set_post_handshake_auth(tls, 0);
-    offer(SSL_get_SSL_CTX(tls));
     shed(tls);
     return 0;
 }

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* A held TLS connection is one large piece and some fifty small ones, made in the middle of a handshake, which uses ten
+ * times as much for a moment. From the heap they would lie scattered among all that, and keep nearly every page of it: a
+ * connection would cost twice what it holds. So they come from a slab, pieces of a size side by side, and what is left on
+ * the heap are buffers of handshakes (and libcurl's), which go back whole once it is trimmed.
+ *
+ * Which pieces are going to be held, nobody says; but they are small, or the connection itself, which is larger than 4 KB
+ * and has few others of its size beside it. */
+#include "worker/http/tls_memory.h"
+
+#include "common/slab.h"
+
+#include <openssl/crypto.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SMALL_MAX = 1024, LARGE_MIN = 6 * 1024 };
+
+static struct slab slab;
+
+static bool is_held(size_t size)
+{
+    return size <= SMALL_MAX || (size >= LARGE_MIN && size <= SLAB_SIZE_MAX);
+}
+
+static void *take(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    if (size == 0)
+        return NULL;
+    return is_held(size) ? slab_take(&slab, size) : malloc(size);
+}
+
+static void give(void *memory, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    size_t size = slab_size_of(memory);
+    if (size > 0)
+        slab_give(&slab, memory, size);
+    else
+        free(memory);
+}
+
+static void *resize(void *memory, size_t size, const char *file, int line)
+{
+    size_t had = slab_size_of(memory);
+    if (memory && had == 0 && size > 0)
+        return realloc(memory, size);
+    if (memory && size > 0 && size <= had)
+        return memory;
+    void *larger = take(size, file, line);
+    if (memory && (larger || size == 0)) {
+        if (larger)
+            memcpy(larger, memory, had);
+        give(memory, file, line);
+    }
+    return larger;
+}
+
+void tls_memory_init(void)
+{
+    (void)CRYPTO_set_mem_functions(take, resize, give);
+}
+
+void tls_memory_trim(void)
+{
+    slab_trim(&slab);
+}
