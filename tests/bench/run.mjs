@@ -1,5 +1,6 @@
 // Measures the broker and an in-process manager on the reference SDK, in turn, on the same simulated fleet and the same
-// kind of Redis, and prints a table for each size of the fleet. See README.md for what each figure is.
+// kind of Redis, and prints a table for each size of the fleet; or the broker and libcurl alone. See README.md for what each
+// figure is.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';

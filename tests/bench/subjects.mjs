@@ -43,4 +43,10 @@ async function manager(site, { servers }) {
   };
 }
 
-export const subjects = { broker, manager };
+/** libcurl alone, a process for each worker: connects and holds, and that is all. */
+async function curl(site, { bin, workers }) {
+  const { pid, ask, stop } = start(join(bin, 'mcp-bench-curl'), [site.servers, String(workers)]);
+  return { pids: () => family(pid), connect: () => void ask('connect').catch(() => {}), stop };
+}
+
+export const subjects = { broker, manager, curl };

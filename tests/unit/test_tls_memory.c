@@ -38,6 +38,23 @@ static void the_small_and_the_large_are_cells(void **state)
     OPENSSL_free(NULL);
 }
 
+static void what_is_brief_is_no_cell(void **state)
+{
+    (void)state;
+    tls_memory_is_brief(true);
+    void *brief = OPENSSL_malloc(100);
+    tls_memory_is_brief(false);
+    assert_false(is_cell(brief));
+    brief = OPENSSL_realloc(brief, 200);
+    assert_false(is_cell(brief));
+    OPENSSL_free(brief);
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    assert_non_null(context);
+    assert_false(
+        is_cell(SSL_CTX_get_cert_store(context))); /* so the worker's own SSL_CTX_new was called, as is by libcurl */
+    SSL_CTX_free(context);
+}
+
 static void bytes_stay_through_all_sizes(void **state)
 {
     (void)state;
@@ -79,6 +96,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_small_and_the_large_are_cells),
+        cmocka_unit_test(what_is_brief_is_no_cell),
         cmocka_unit_test(bytes_stay_through_all_sizes),
         cmocka_unit_test(connections_come_and_go),
     };

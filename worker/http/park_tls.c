@@ -18,11 +18,15 @@
  * libcurl fills a context's store only once its server has answered; with hundreds on their way at once that is late, and
  * so the first one is filled here. After an hour another, whose file may have changed, takes its place.
  *
+ * That context of libcurl's, and the certificates, are some hundred small pieces that are soon freed again: SSL_CTX_new and
+ * d2i_X509 are defined here to tell so to tls_memory.c.
+ *
  * Nothing is written but the goodbye, and OpenSSL's answers to KeyUpdate. A peer that asks for so many that they don't go
  * out is given up, for the park waits for no socket to become writable. */
 #include "worker/http/park_tls.h"
 
 #include "common/clock.h"
+#include "worker/http/tls_memory.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -93,6 +97,26 @@ SSL *SSL_new(SSL_CTX *ctx)
     SSL *tls = real(replaced && ctx == replaced ? replacement : ctx);
     replaced = replacement = NULL;
     return tls;
+}
+
+SSL_CTX *SSL_CTX_new(const SSL_METHOD *method)
+{
+    SSL_CTX *(*real)(const SSL_METHOD *);
+    find(RTLD_NEXT, "SSL_CTX_new", &real);
+    tls_memory_is_brief(true);
+    SSL_CTX *context = real(method);
+    tls_memory_is_brief(false);
+    return context;
+}
+
+X509 *d2i_X509(X509 **out, const unsigned char **in, long size)
+{
+    X509 *(*real)(X509 **, const unsigned char **, long);
+    find(RTLD_NEXT, "d2i_X509", &real);
+    tls_memory_is_brief(true);
+    X509 *certificate = real(out, in, size);
+    tls_memory_is_brief(false);
+    return certificate;
 }
 
 struct park_tls_authority *park_tls_authority(const char *ca_file)

@@ -4,8 +4,9 @@
  * connection would cost twice what it holds. So they come from a slab, pieces of a size side by side, and what is left on
  * the heap are buffers of handshakes (and libcurl's), which go back whole once it is trimmed.
  *
- * Which pieces are going to be held, nobody says; but they are small, or the connection itself, which is larger than 4 KB
- * and has few others of its size beside it. */
+ * Which pieces are going to be held, OpenSSL does not say. They are small, or the connection itself, which is larger than
+ * 6 KB and has no others of its size beside it. Of the small ones that are not held, most are contexts and certificates, and
+ * of those park_tls.c tells. */
 #include "worker/http/tls_memory.h"
 
 #include "common/slab.h"
@@ -19,9 +20,11 @@ enum { SMALL_MAX = 1024, LARGE_MIN = 6 * 1024 };
 
 static struct slab slab;
 
+static _Thread_local bool brief;
+
 static bool is_held(size_t size)
 {
-    return size <= SMALL_MAX || (size >= LARGE_MIN && size <= SLAB_SIZE_MAX);
+    return !brief && (size <= SMALL_MAX || (size >= LARGE_MIN && size <= SLAB_SIZE_MAX));
 }
 
 static void *take(size_t size, const char *file, int line)
@@ -63,6 +66,11 @@ static void *resize(void *memory, size_t size, const char *file, int line)
 void tls_memory_init(void)
 {
     (void)CRYPTO_set_mem_functions(take, resize, give);
+}
+
+void tls_memory_is_brief(bool is_brief)
+{
+    brief = is_brief;
 }
 
 void tls_memory_trim(void)
