@@ -2,7 +2,8 @@
 /* mcp-bench-curl: what libcurl alone does for the requests of the broker, of the stateless era, with nothing around it. Each
  * server is asked who it is, then for a stream, which is held, and once that has begun for its tools. Handles have the
  * settings of the broker's (small buffers, no cache of names, one parsed CA file for all), as many connects are under way,
- * and a process for each worker has its share of the servers. Answers are thrown away.
+ * and a process for each worker has its share of the servers. Answers are thrown away. The last connection is closed at
+ * once, as the broker does, for many of a fleet's servers have the same address, and one would go on with that of another.
  *
  *   mcp-bench-curl SERVERS-FILE PROCESSES     a line on stdin begins; ends with its parent */
 #include "common/compiler.h"
@@ -95,6 +96,7 @@ static void ask(struct server *server, enum step step)
     curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)(step == LISTEN ? STREAM_BUFFER_SIZE : BUFFER_SIZE));
     curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER_SIZE);
+    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, step == LIST ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* with one no parsed file is kept */
     if (server->ca_file)
         curl_easy_setopt(easy, CURLOPT_CAINFO, server->ca_file);
