@@ -5,6 +5,9 @@
 #include "common/trim.h"
 
 #include <malloc.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 bool trim_is_calm(struct trim *trim, uint64_t work)
 {
@@ -23,4 +26,18 @@ bool trim_look(struct trim *trim)
     malloc_trim(0);
     trim->settled = mallinfo2().fordblks;
     return true;
+}
+
+void trim_clear(void *memory, size_t size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t before = -(uintptr_t)memory % page; /* to the first border of a page */
+    size_t whole = size > before ? (size - before) / page * page : 0;
+    char *bytes = memory;
+    if (whole == 0 || madvise(bytes + before, whole, MADV_DONTNEED) != 0) {
+        memset(memory, 0, size);
+        return;
+    }
+    memset(bytes, 0, before);
+    memset(bytes + before + whole, 0, size - before - whole);
 }

@@ -24,4 +24,8 @@ bool trim_is_calm(struct trim *trim, uint64_t work);
  * milliseconds, and much longer in a heap of many pieces. True when it has. Any thread, one at a time. */
 bool trim_look(struct trim *trim);
 
+/* Makes memory of the heap zero, and gives those of its pages that lie wholly within back to the system. For parts of large
+ * arrays that are in no use. */
+void trim_clear(void *memory, size_t size);
+
 #endif

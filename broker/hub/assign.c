@@ -20,6 +20,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/shard.h"
+#include "common/trim.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -111,6 +112,13 @@ void assign_destroy(struct assign *assign)
     free(assign->places);
     free(assign->slots);
     free(assign);
+}
+
+void assign_forget(struct assign *assign, uint32_t first, uint32_t end)
+{
+    for (uint32_t row = first; row < end; row++)
+        assert(!assign->places[row].listed);
+    trim_clear(&assign->places[first], (end - first) * sizeof(*assign->places));
 }
 
 /* --- lists --- */

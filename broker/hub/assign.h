@@ -74,4 +74,7 @@ size_t assign_changes(const struct assign *assign, int slot, uint64_t since, str
 /* True when assign_changes would give anything. */
 bool assign_has_changes(const struct assign *assign, int slot, uint64_t since);
 
+/* Gives back the memory of rows that are in no use. */
+void assign_forget(struct assign *assign, uint32_t first, uint32_t end);
+
 #endif

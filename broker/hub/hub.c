@@ -217,18 +217,27 @@ static void keep_http_open(struct hub *hub)
         log_warn("http.closed", LOG_U64("next_try_s", HTTP_RETRY_S));
 }
 
+static void on_unused(void *user, uint32_t first, uint32_t end)
+{
+    const struct hub *hub = user;
+    relay_forget(hub->relay, first, end);
+    levels_forget(hub->levels, first, end);
+}
+
 static void on_second(void *user)
 {
     struct hub *hub = user;
-    if (trim_is_calm(&hub->trim, fanout_sequence(hub->fanout)))
+    if (trim_is_calm(&hub->trim, fanout_sequence(hub->fanout))) {
+        registry_rest(hub->registry);
         (void)trim_look(&hub->trim);
+    }
     keep_http_open(hub);
     bells_check_tails(hub->bells);
     relay_tick(hub->relay);
     fanout_tick(hub->fanout);
     levels_tick(hub->levels);
     tokens_tick(hub->tokens);
-    watchlist_tick(hub->watchlist);
+    watchlist_tick(hub->watchlist, on_unused, hub);
     assign_check_gone(watchlist_assign(hub->watchlist));
     uint64_t refused = diag_refused(hub->diag) + fanout_refused(hub->fanout);
     table_count(hub->table, TABLE_HUB, COUNTER_LIMIT_CLIENTS, refused - hub->refused_counted);

@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/trim.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -88,6 +89,11 @@ void levels_close(struct levels *levels)
     free(levels->hashes);
     free(levels->batch);
     free(levels);
+}
+
+void levels_forget(struct levels *levels, uint32_t first, uint32_t end)
+{
+    trim_clear(&levels->hashes[first], (end - first) * sizeof(*levels->hashes));
 }
 
 /* False when there is nothing to store of the row: no server, busy, or nothing known yet. */

@@ -25,6 +25,9 @@ void levels_tick(struct levels *levels);
 /* Stores everything that has changed, before it returns: when the hub stops. 0, LEVELS_BUSY, or a negative errno. */
 MUST_CHECK int levels_flush(struct levels *levels);
 
+/* Gives back the memory of rows that are in no use. */
+void levels_forget(struct levels *levels, uint32_t first, uint32_t end);
+
 /* Stores nothing. NULL does nothing. */
 void levels_close(struct levels *levels);
 

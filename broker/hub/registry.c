@@ -240,6 +240,11 @@ void registry_close(struct registry *registry)
     free(registry);
 }
 
+void registry_rest(struct registry *registry)
+{
+    sqlite3_db_release_memory(registry->database);
+}
+
 const char *registry_instance(const struct registry *registry)
 {
     return registry->instance;

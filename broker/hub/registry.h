@@ -47,6 +47,9 @@ MUST_CHECK int registry_open(const char *state_dir, struct registry **out, char 
 /* A batch that was not committed is lost. NULL: nothing. */
 void registry_close(struct registry *registry);
 
+/* Gives up what is cached of the file. Costs nothing when that is nothing; what is wanted again is read again. */
+void registry_rest(struct registry *registry);
+
 /* 32 hexadecimal digits: which broker this is, from the first start for as long as the file lives. */
 const char *registry_instance(const struct registry *registry);
 

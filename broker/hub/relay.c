@@ -22,6 +22,7 @@
 #include "common/clock.h"
 #include "common/event.h"
 #include "common/log.h"
+#include "common/trim.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -120,6 +121,11 @@ void relay_close(struct relay *relay)
     free(relay->tickets);
     free(relay->rows);
     free(relay);
+}
+
+void relay_forget(struct relay *relay, uint32_t first, uint32_t end)
+{
+    trim_clear(&relay->rows[first], (end - first) * sizeof(*relay->rows));
 }
 
 static void count(const struct relay *relay, enum counter counter)

@@ -90,4 +90,7 @@ bool relay_is_settled(const struct relay *relay);
 
 void relay_set_status_events(struct relay *relay, bool on);
 
+/* Gives back the memory of rows that are in no use. */
+void relay_forget(struct relay *relay, uint32_t first, uint32_t end);
+
 #endif

@@ -11,6 +11,7 @@
 #include "broker/hub/roster.h"
 
 #include "common/event.h"
+#include "common/trim.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -234,6 +235,16 @@ const struct server_def *roster_def(const struct roster *roster, uint32_t row)
 bool roster_is_held(const struct roster *roster, uint32_t row)
 {
     return row < roster->end && roster->entries[row].in_use && !roster->entries[row].def;
+}
+
+bool roster_is_in_use(const struct roster *roster, uint32_t row)
+{
+    return row < roster->end && roster->entries[row].in_use;
+}
+
+void roster_forget(struct roster *roster, uint32_t first, uint32_t end)
+{
+    trim_clear(&roster->entries[first], (end - first) * sizeof(*roster->entries));
 }
 
 const struct buf *roster_identity(struct roster *roster, uint32_t row)

@@ -58,6 +58,12 @@ const struct server_def *roster_def(const struct roster *roster, uint32_t row);
 /* True for a row that is in use without a server: held, or removed and not yet released. */
 bool roster_is_held(const struct roster *roster, uint32_t row);
 
+/* Held, or with a server. */
+bool roster_is_in_use(const struct roster *roster, uint32_t row);
+
+/* Gives back the memory of rows that are in no use. */
+void roster_forget(struct roster *roster, uint32_t first, uint32_t end);
+
 /* What all events of the server at `row` begin with (event_identity), made at the first use and kept; NULL without
  * memory. Borrowed as the definition is. */
 const struct buf *roster_identity(struct roster *roster, uint32_t row);

@@ -143,10 +143,12 @@ void rows_clear(struct table *table, struct history *history, uint32_t row, stru
         span->end = row + 1;
 }
 
-void rows_give_back(struct table *table, struct rows_freed *freed)
+struct rows_span rows_give_back(struct table *table, struct rows_freed *freed)
 {
-    if (freed->before.end > 0)
-        table_rows_give_back(table, freed->before.first, freed->before.end);
+    struct rows_span span = freed->before;
+    if (span.end > 0)
+        table_rows_give_back(table, span.first, span.end);
     freed->before = freed->lately;
     freed->lately = (struct rows_span){0};
+    return span;
 }

@@ -29,7 +29,7 @@ struct rows_freed {
 void rows_clear(struct table *table, struct history *history, uint32_t row, struct rows_freed *freed);
 
 /* To be called each second: gives back the memory of rows that were emptied in the second before the last one, which nobody
- * reads any more. */
-void rows_give_back(struct table *table, struct rows_freed *freed);
+ * reads any more. Returns where they are. */
+struct rows_span rows_give_back(struct table *table, struct rows_freed *freed);
 
 #endif

@@ -75,9 +75,20 @@ void watchlist_destroy(struct watchlist *watchlist)
     free(watchlist);
 }
 
-void watchlist_tick(struct watchlist *watchlist)
+void watchlist_tick(struct watchlist *watchlist, void (*on_unused)(void *user, uint32_t first, uint32_t end),
+                    void *user)
 {
-    rows_give_back(watchlist->table, &watchlist->freed);
+    const struct rows_span freed = rows_give_back(watchlist->table, &watchlist->freed);
+    for (uint32_t row = freed.first, end; row < freed.end; row = end + 1) {
+        end = row;
+        while (end < freed.end && !roster_is_in_use(watchlist->roster, end))
+            end++;
+        if (end == row)
+            continue;
+        assign_forget(watchlist->assign, row, end);
+        roster_forget(watchlist->roster, row, end);
+        on_unused(user, row, end);
+    }
 }
 
 struct assign *watchlist_assign(struct watchlist *watchlist)

@@ -51,8 +51,10 @@ MUST_CHECK int watchlist_connect(struct watchlist *watchlist, struct server_def 
 /* Takes a server that was connected at run time away, durably. 0, UNKNOWN, CONFLICT, or a negative errno. */
 MUST_CHECK int watchlist_disconnect(struct watchlist *watchlist, const char *id);
 
-/* To be called each second. */
-void watchlist_tick(struct watchlist *watchlist);
+/* To be called each second. `on_unused` is told of rows, all from `first` up to `end`, that have lost their servers a while
+ * ago: what was kept for them can go. */
+void watchlist_tick(struct watchlist *watchlist, void (*on_unused)(void *user, uint32_t first, uint32_t end),
+                    void *user);
 
 /* For those who talk to the workers. */
 struct assign *watchlist_assign(struct watchlist *watchlist);

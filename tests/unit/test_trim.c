@@ -64,9 +64,27 @@ static void looks_only_when_little_is_done(void **unused)
     assert_true(trim_is_calm(&trim, 3 * TRIM_CALM));
 }
 
+static void clears_what_it_was_given_and_nothing_else(void **unused)
+{
+    (void)unused;
+    enum { SIZE = 5 * 4096 };
+    uint8_t *bytes = malloc(SIZE);
+    assert_non_null(bytes);
+    for (size_t first = 0; first < 5000; first += 611) {
+        for (size_t end = first; end <= SIZE; end += 1777) {
+            memset(bytes, 1, SIZE);
+            trim_clear(bytes + first, end - first);
+            for (size_t i = 0; i < SIZE; i++)
+                assert_int_equal(bytes[i], i < first || i >= end);
+        }
+    }
+    free(bytes);
+}
+
 int main(void)
 {
-    static const struct CMUnitTest tests[] = {cmocka_unit_test(holes_are_given_back_once),
+    static const struct CMUnitTest tests[] = {cmocka_unit_test(clears_what_it_was_given_and_nothing_else),
+                                              cmocka_unit_test(holes_are_given_back_once),
                                               cmocka_unit_test(looks_only_when_little_is_done)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

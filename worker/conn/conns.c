@@ -8,6 +8,7 @@
 #include "worker/conn/conns.h"
 
 #include "common/log.h"
+#include "common/trim.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -57,6 +58,8 @@ static void part(struct conns *conns, uint32_t row, enum conn_parting parting)
         return;
     conns->by_row[row] = NULL;
     conn_part(conn, parting);
+    if (conns->env->count == 0)
+        trim_clear(conns->by_row, conns->capacity * sizeof(*conns->by_row));
 }
 
 static struct conn *find(const struct conns *conns, uint32_t row, uint32_t incarnation)
