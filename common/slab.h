@@ -14,7 +14,7 @@
 
 enum {
     SLAB_BLOCK_SIZE = 128 * 1024,
-    SLAB_STEP = 16,
+    SLAB_STEP = 8,
     SLAB_SIZE_MAX = 8000, /* larger ones come from the heap after all */
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The heap counts memory that was given back from within it as free, as before. So what counts here is by how much the
  * free memory has grown since it was least: that much has been used meanwhile, and is the system's no more. Looking is a
- * walk over the lists of free pieces, which are few in a process that has been trimmed. */
+ * walk over the lists of free pieces, which are few in a process that has been trimmed. While nobody looks, because much is
+ * done, all of it may have been used. */
 #include "common/trim.h"
 
 #include <malloc.h>
@@ -13,6 +14,8 @@ bool trim_is_calm(struct trim *trim, uint64_t work)
 {
     bool is_calm = work - trim->work < TRIM_CALM;
     trim->work = work;
+    if (!is_calm)
+        trim->settled = 0;
     return is_calm;
 }
 

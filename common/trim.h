@@ -12,7 +12,7 @@ enum { TRIM_WORTH = 1024 * 1024, TRIM_CALM = 100 };
 
 /* All zero is the beginning. */
 struct trim {
-    size_t settled; /* the least that was free since it was last given back, which may be the system's already */
+    size_t settled; /* the least that was free since it was last given back, as far as is known: the system's already */
     uint64_t work;  /* as told last */
 };
 

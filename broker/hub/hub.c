@@ -228,8 +228,8 @@ static void on_second(void *user)
 {
     struct hub *hub = user;
     if (trim_is_calm(&hub->trim, fanout_sequence(hub->fanout))) {
+        (void)trim_look(&hub->trim); /* first, so that it sees what the registry has used */
         registry_rest(hub->registry);
-        (void)trim_look(&hub->trim);
     }
     keep_http_open(hub);
     bells_check_tails(hub->bells);

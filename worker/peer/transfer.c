@@ -47,8 +47,10 @@ struct transfer {
     const struct server_def *def;
     char *session_id;        /* of an exchange that is no stream; or NULL */
     struct pending *pending; /* NULL: nothing is */
-    struct buf *body;
-    struct sse sse;
+    union {
+        struct sse sse;  /* of an event stream */
+        struct buf body; /* of all else, its head's included */
+    } read;
     uint32_t retry_after_ms; /* at most a day */
     int status;
     bool is_event_stream, is_json, is_empty, challenged, had_credentials;
@@ -82,10 +84,10 @@ static void destroy(struct transfer *transfer)
 {
     break_off(transfer);
     drop_pending(transfer);
-    sse_fini(&transfer->sse);
-    if (transfer->body != NULL)
-        buf_fini(transfer->body);
-    free(transfer->body);
+    if (transfer->is_event_stream)
+        sse_fini(&transfer->read.sse);
+    else
+        buf_fini(&transfer->read.body);
     free(transfer->session_id);
     slab_give(&slab_held, transfer, sizeof(*transfer));
 }
@@ -112,6 +114,7 @@ void transfer_cancel(struct transfer **transfer)
 /* What is known of the end, but why. */
 static struct transfer_end end_of(const struct transfer *transfer)
 {
+    const struct sse *sse = transfer->is_event_stream ? &transfer->read.sse : NULL;
     return (struct transfer_end){
         .status = transfer->status,
         .is_event_stream = transfer->is_event_stream,
@@ -119,9 +122,9 @@ static struct transfer_end end_of(const struct transfer *transfer)
         .is_empty = transfer->is_empty,
         .challenged = transfer->challenged,
         .had_credentials = transfer->had_credentials,
-        .body = transfer->body != NULL ? buf_text(transfer->body) : "",
-        .last_event_id = sse_last_id(&transfer->sse),
-        .retry_ms = sse_retry_ms(&transfer->sse),
+        .body = sse == NULL ? buf_text(&transfer->read.body) : "",
+        .last_event_id = sse != NULL ? sse_last_id(sse) : "",
+        .retry_ms = sse != NULL ? sse_retry_ms(sse) : 0,
         .retry_after_ms = transfer->retry_after_ms,
     };
 }
@@ -219,7 +222,7 @@ static bool put_event_aside(struct transfer *transfer, const char *data, size_t 
 
 static bool put_body_aside(struct transfer *transfer)
 {
-    struct buf *body = transfer->body;
+    struct buf *body = &transfer->read.body;
     if (body->size < DOCUMENT_LARGE || !is_success(transfer) || !put_aside(transfer, body->bytes, body->size))
         return false;
     (void)buf_take(body);
@@ -245,8 +248,8 @@ static const struct sse_handlers SSE_HANDLERS = {.on_event = on_event};
 /* Reads of a stream up to the end, or to a large event; *fed is how much that was. NULL, or what is wrong. */
 static const char *read_stream(struct transfer *transfer, const uint8_t *bytes, size_t size, size_t *fed)
 {
-    int outcome = sse_feed(&transfer->sse, bytes, size, &SSE_HANDLERS, transfer);
-    *fed = outcome == SSE_STOPPED && !transfer->cancelled ? sse_fed(&transfer->sse) : size;
+    int outcome = sse_feed(&transfer->read.sse, bytes, size, &SSE_HANDLERS, transfer);
+    *fed = outcome == SSE_STOPPED && !transfer->cancelled ? sse_fed(&transfer->read.sse) : size;
     if (outcome == SSE_TOO_LARGE) {
         limits_hit(transfer->limits, COUNTER_LIMIT_EVENT);
         return "an event is larger than --max-event";
@@ -324,8 +327,8 @@ static void on_parsed(void *user, int outcome, json_t *document)
 /* The whole body is in. NULL, or what is wrong with it. */
 static const char *read_body(struct transfer *transfer)
 {
-    const struct buf *body = transfer->body;
-    if (body == NULL || !transfer->is_json || put_body_aside(transfer))
+    const struct buf *body = &transfer->read.body;
+    if (transfer->is_event_stream || transfer->is_empty || !transfer->is_json || put_body_aside(transfer))
         return NULL;
     return parse(transfer, body->bytes, body->size);
 }
@@ -336,7 +339,12 @@ static void on_head(void *user, const struct http_head *head)
 {
     struct transfer *transfer = user;
     transfer->status = head->status;
-    transfer->is_event_stream = head->is_event_stream && is_success(transfer);
+    if (head->is_event_stream && is_success(transfer)) {
+        transfer->is_event_stream = true;
+        sse_init(&transfer->read.sse, (uint32_t)transfer->limits->event);
+    } else {
+        buf_init(&transfer->read.body, is_success(transfer) ? transfer->limits->body : TRANSFER_REFUSAL_MAX);
+    }
     transfer->is_json = head->is_json;
     transfer->challenged = head->www_authenticate[0] != '\0';
     transfer->retry_after_ms = (uint32_t)head->retry_after_ms;
@@ -352,16 +360,11 @@ static const char *collect(struct transfer *transfer, const uint8_t *bytes, size
     bool wanted = is_success(transfer);
     if (wanted && !transfer->is_json)
         return NULL;
-    if (transfer->body == NULL) {
-        transfer->body = malloc(sizeof(*transfer->body));
-        if (transfer->body == NULL)
-            return "no memory";
-        buf_init(transfer->body, wanted ? transfer->limits->body : TRANSFER_REFUSAL_MAX);
-    }
-    size_t room = transfer->body->max - transfer->body->size;
+    struct buf *body = &transfer->read.body;
+    size_t room = body->max - body->size;
     if (!wanted && size > room)
         size = room;
-    int outcome = buf_append(transfer->body, bytes, size);
+    int outcome = buf_append(body, bytes, size);
     if (outcome == BUF_FULL)
         limits_hit(transfer->limits, COUNTER_LIMIT_BODY);
     return outcome == 0 ? NULL : outcome == BUF_FULL ? "the answer is larger than --max-body" : "no memory";
@@ -486,7 +489,6 @@ int transfer_start(const struct transfer_target *target, const struct transfer_r
     transfer->account = target->account;
     if (request->total_timeout_ms > 0 && target->session_id != NULL)
         transfer->session_id = strdup(target->session_id);
-    sse_init(&transfer->sse, (uint32_t)target->limits->event);
     int result = start_exchange(transfer, target, request);
     if (result != 0) {
         destroy(transfer);
