@@ -6,9 +6,29 @@
 #include "common/trim.h"
 
 #include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+/* glibc keeps some free pieces of each small size for the thread that has freed them, and nobody else. After a wave they lie
+ * scattered, nearly each on a page of its own, which then is not free. So they are exchanged for others, which come out of
+ * what is free side by side. */
+static void exchange_cached_pieces(void)
+{
+    enum { SMALLEST = 24, LARGEST = 1032, STEP = 16, KEPT = 7 };
+    void *cached[KEPT], *fresh[KEPT];
+    for (size_t size = SMALLEST; size <= LARGEST; size += STEP) {
+        for (size_t i = 0; i < KEPT; i++)
+            cached[i] = malloc(size);
+        for (size_t i = 0; i < KEPT; i++)
+            fresh[i] = malloc(size);
+        for (size_t i = 0; i < KEPT; i++)
+            free(fresh[i]);
+        for (size_t i = 0; i < KEPT; i++)
+            free(cached[i]);
+    }
+}
 
 bool trim_is_calm(struct trim *trim, uint64_t work)
 {
@@ -16,6 +36,9 @@ bool trim_is_calm(struct trim *trim, uint64_t work)
     trim->work = work;
     if (!is_calm)
         trim->settled = 0;
+    if (is_calm && trim->was_busy)
+        exchange_cached_pieces();
+    trim->was_busy = !is_calm;
     return is_calm;
 }
 

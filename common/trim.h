@@ -14,10 +14,12 @@ enum { TRIM_WORTH = 1024 * 1024, TRIM_CALM = 100 };
 struct trim {
     size_t settled; /* the least that was free since it was last given back, as far as is known: the system's already */
     uint64_t work;  /* as told last */
+    bool was_busy;  /* then */
 };
 
 /* Whether this is a time to look: less than TRIM_CALM was done since this was asked last, a second ago or so. `work` counts
- * what must not be held up; who allocates waits for a trim that is under way. Not while another thread looks. */
+ * what must not be held up; who allocates waits for a trim that is under way. Not while another thread looks,
+ * and in the thread that has most of the memory: after busy times what is kept free for it alone is exchanged. */
 bool trim_is_calm(struct trim *trim, uint64_t work);
 
 /* To be called each second or so: when TRIM_WORTH bytes more are free than were, gives them back, which may take some
