@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,7 +21,8 @@ struct slab_cell {
 };
 
 struct slab_block {
-    struct slab_block *previous, *next; /* of the open ones */
+    alignas(16) struct slab_block *previous; /* of the open ones */
+    struct slab_block *next;
     struct slab_cell *free;
     uint32_t used, fresh, step;
     bool is_open;

@@ -28,7 +28,7 @@ struct slab {
 /* The one that all of a process shares. In sanitized builds it is the heap, where a sanitizer sees what is done. */
 extern struct slab slab_held;
 
-/* A cell, all zero; NULL without memory. */
+/* A cell, all zero; NULL without memory. It is aligned to 8 bytes; to 16 when its size is a multiple of that. */
 MUST_CHECK void *slab_take(struct slab *slab, size_t size);
 
 /* `size` as it was taken; NULL does nothing. A block goes back to the system with its last cell, but for one of each size. */

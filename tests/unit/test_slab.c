@@ -96,6 +96,7 @@ static void sizes_are_apart(void **state)
             spoiled += cells[size][at] != size % 255 + 1;
         size_t cell = (size + SLAB_STEP - 1) / SLAB_STEP * SLAB_STEP;
         assert_int_equal(slab_size_of(cells[size]), size <= SLAB_SIZE_MAX ? cell : 0);
+        assert_int_equal((uintptr_t)cells[size] % (cell % 16 == 0 ? 16 : 8), 0);
         slab_give(&slab, cells[size], size);
     }
     assert_int_equal(spoiled, 0);

@@ -27,13 +27,19 @@ static bool is_held(size_t size)
     return !brief && (size <= SMALL_MAX || (size >= LARGE_MIN && size <= SLAB_SIZE_MAX));
 }
 
+/* As malloc does; some of it is read in words of 16 bytes. */
+static size_t aligned(size_t size)
+{
+    return (size + 15) / 16 * 16;
+}
+
 static void *take(size_t size, const char *file, int line)
 {
     (void)file;
     (void)line;
     if (size == 0)
         return NULL;
-    return is_held(size) ? slab_take(&slab, size) : malloc(size);
+    return is_held(size) ? slab_take(&slab, aligned(size)) : malloc(size);
 }
 
 static void give(void *memory, const char *file, int line)
