@@ -8,8 +8,8 @@
  *
  * Should another libcurl do otherwise, the handshake is found undone afterwards, and the stream ends as if it were cut.
  *
- * What a connection holds for a handshake, it needs no more: the chain, and the session with the peer's certificates,
- * which is exchanged for one that all share. It can only be exchanged under a context of the very method that was agreed
+ * What a connection holds for a handshake, it needs no more: the keys that were exchanged, the chain, and the session with
+ * the peer's certificates, which is exchanged for one that all share. It can only be exchanged under a context of the very method that was agreed
  * upon, else OpenSSL starts anew: so there is a shared context for each method. Tickets, which still come, are taken by
  * nobody; renegotiation and requests for a certificate end the connection.
  *
@@ -209,9 +209,21 @@ static const struct shared *shared_of(const SSL_METHOD *method)
     return NULL;
 }
 
+/* A key that the traffic's were made of. The SSL keeps the hull. */
+static void empty(EVP_PKEY *key)
+{
+    (void)EVP_PKEY_set_type(key, EVP_PKEY_get_base_id(key));
+    EVP_PKEY_free(key);
+}
+
 /* What can't be exchanged is kept. */
 static void shed(SSL *tls)
 {
+    EVP_PKEY *key;
+    if (SSL_get_tmp_key(tls, &key))
+        empty(key);
+    if (SSL_get_peer_tmp_key(tls, &key))
+        empty(key);
     STACK_OF(X509) *chain = SSL_get0_verified_chain(tls);
     while (sk_X509_num(chain) > 0) /* -1: there is none */
         X509_free(sk_X509_pop(chain));
