@@ -9,8 +9,11 @@
  *
  * The linker gives us malloc and the like of everything that is linked in statically (--wrap), which is our code and the test;
  * jansson's is replaced by its own means. (libuv aborts without memory, which is its answer to it.) libcmocka calls `_fail` through the linkage table, so ours is the
- * one; it ends the child on the spot, since what a fixture tears down after a test was left in the middle is nobody's concern. */
+ * one; it ends the child on the spot, since what a fixture tears down after a test was left in the middle is nobody's concern:
+ * the folders and files that the child made are known here, and removed, with the tables that belong to them. */
 #include <dlfcn.h>
+#include <ftw.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -23,17 +26,20 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include <setjmp.h>
 
 #include <cmocka.h>
 
-enum { CHILD_LIMIT_S = 3, STRIDE = 7919, CHILD_FAILED = 1, CHILD_LEAKS = 97 };
+enum { CHILD_LIMIT_S = 3, STRIDE = 7919, CHILD_FAILED = 1, CHILD_LEAKS = 97, MADE_MAX = 16, PATH_SIZE = 128 };
 
 static struct shared {
-    atomic_ullong count;           /* allocations so far, in the child */
-} * shared;                        /* NULL: asleep */
-static unsigned long long fail_at; /* 0: none */
+    atomic_ullong count; /* allocations so far, in the child */
+    atomic_uint made_count;
+    char made[MADE_MAX][PATH_SIZE]; /* temporary folders and files, by the child */
+} * shared;                         /* NULL: asleep */
+static unsigned long long fail_at;  /* 0: none */
 static bool is_child;
 
 /* --- allocations --- */
@@ -55,6 +61,10 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *memory, size_t size);
 char *__wrap_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t size);
+char *__real_mkdtemp(char *template);
+char *__wrap_mkdtemp(char *template);
+int __real_mkstemp(char *template);
+int __wrap_mkstemp(char *template);
 int __wrap_asprintf(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int __wrap__cmocka_run_group_tests(const char *name, const struct CMUnitTest *tests, size_t count,
                                    CMFixtureFunction set_up, CMFixtureFunction tear_down);
@@ -99,6 +109,30 @@ int __wrap_asprintf(char **out, const char *format, ...)
 }
 
 /* --- a child --- */
+
+static void note(const char *path)
+{
+    unsigned at = atomic_fetch_add(&shared->made_count, 1);
+    if (at >= MADE_MAX || strlen(path) >= PATH_SIZE)
+        abort();
+    snprintf(shared->made[at], PATH_SIZE, "%s", path);
+}
+
+char *__wrap_mkdtemp(char *template)
+{
+    char *folder = __real_mkdtemp(template);
+    if (is_child && folder != NULL)
+        note(folder);
+    return folder;
+}
+
+int __wrap_mkstemp(char *template)
+{
+    int fd = __real_mkstemp(template);
+    if (is_child && fd >= 0)
+        note(template);
+    return fd;
+}
 
 /* cmocka compares without looking. */
 void __wrap__assert_string_equal(const char *a, const char *b, const char *file, int line)
@@ -148,6 +182,32 @@ struct torture {
     unsigned found, runs;
 };
 
+/* It may have been the run directory of a table that is elsewhere (common/table_file.c). */
+static void remove_table_of(const char *folder)
+{
+    char table[64];
+    snprintf(table, sizeof(table), "/dev/shm/mcp-broker-%u-%016" PRIx64, (unsigned)geteuid(),
+             (uint64_t)XXH3_64bits(folder, strlen(folder)));
+    unlink(table);
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)status, (void)place;
+    if (type == FTW_DP)
+        remove_table_of(path);
+    return remove(path);
+}
+
+static void remove_what_was_made(void)
+{
+    unsigned count = atomic_exchange(&shared->made_count, 0);
+    for (unsigned i = 0; i < count; i++) {
+        remove_table_of(shared->made[i]);
+        nftw(shared->made[i], remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    }
+}
+
 /* What the child wrote, to be freed. */
 static char *read_all(int output)
 {
@@ -184,6 +244,7 @@ static void run_at(struct torture *torture, const struct CMUnitTest *test, unsig
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
         abort();
     torture->runs++;
+    remove_what_was_made();
     bool is_late = WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM;
     bool is_right =
         WIFEXITED(status) && (WEXITSTATUS(status) == 0 || (WEXITSTATUS(status) == CHILD_FAILED && point > 0));
