@@ -15,7 +15,7 @@ import sse from './hostile/sse.mjs';
 import stateless from './hostile/stateless.mjs';
 import streams from './hostile/streams.mjs';
 import { startBroker } from './lib/broker.mjs';
-import { startHostileServer, startHostileSocket } from './lib/hostile.mjs';
+import { event, jsonType, startHostileServer, startHostileSocket } from './lib/hostile.mjs';
 import { until } from './lib/wait.mjs';
 
 const secret = 'planted-secret-5f1d';
@@ -131,4 +131,21 @@ test('a stream that is deaf is found by --verify, and replaced', async (t) => {
   assert.equal(generation, 1);
   assert.ok(broker.log('conn.state').some(({ why, error }) => why === 'deaf' && /did not tell of a change/.test(error)));
   assert.deepEqual([server.count('GET'), server.count('DELETE')], [2, 1]);
+});
+
+test('the answer to a farewell is not read: its definition is gone by then', async (t) => {
+  const body = (x) => JSON.stringify({ jsonrpc: '2.0', id: 1, result: {}, said: x.headers['x-api-key'] });
+  const later = (answer) => ({ on: { DELETE: (x) => setTimeout(() => x.isOpen && answer(x), 500) } });
+  const fleet = await Promise.all([
+    later((x) => x.send(200, jsonType, body(x))),
+    later((x) => x.send(405, jsonType, body(x))),
+    later((x) => x.open().write(event(body(x))).write(event('x'.repeat(100_000))).end()),
+  ].map((each) => startHostileServer(t, each)));
+  const headers = { 'X-Api-Key': secret };
+  const broker = await startBroker(t, { servers: Object.fromEntries(fleet.map(({ url }, i) => [`s${i}`, { url, headers }])), args: ['--workers', '1'] });
+  await broker.untilAll('listening', fleet.length);
+  await broker.writeServers({});
+  await until('the farewells', () => fleet.every((server) => server.count('DELETE') === 1));
+  await new Promise((done) => setTimeout(done, 1000)); // they are answered
+  assert.deepEqual(broker.log('child.died'), []);
 });

@@ -66,6 +66,7 @@ struct transfer_end {
 struct transfer_handlers {
     void (*on_head)(void *user, const struct http_head *head);
     void (*on_heard)(void *user); /* bytes came */
+    /* NULL: bodies are not read at all. */
     void (*on_message)(void *user, const struct jsonrpc_message *message);
     /* An event of another type than `message`. */
     void (*on_event)(void *user, const char *type, const char *data);
@@ -73,7 +74,8 @@ struct transfer_handlers {
     void (*on_end)(void *user, const struct transfer_end *end);
 };
 
-/* 0 or a negative errno; then no handler runs. The target's definition and handlers outlive the transfer. */
+/* 0 or a negative errno; then no handler runs. The target's definition and handlers outlive the transfer, the definition
+ * of one whose bodies are not read this call. */
 MUST_CHECK int transfer_start(const struct transfer_target *target, const struct transfer_request *request,
                               const struct transfer_handlers *handlers, void *user, struct transfer **out);
 
