@@ -24,7 +24,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 64, TIME_OUT_S = 10, HEAD_MAX = 16 * 1024, HANDLES = 2, MESSAGE_SIZE = 128 };
+enum { CONNECTIONS_MAX = 64, TIME_OUT_S = 10, LOOK_MS = 1000, HEAD_MAX = 16 * 1024, HANDLES = 2, MESSAGE_SIZE = 128 };
 static const char HTTP_PORT[] = ":80";
 
 struct http_listener {
@@ -155,14 +155,15 @@ static void on_complaint(void *user, const char *format, va_list arguments)
 
 static void on_timer(uv_timer_t *timer);
 
+/* With as many connections as there may be libmicrohttpd stops listening, and goes on in the run after the one in which some have
+ * ended: which nothing need bring about, when those were all. So it is run now and then in any case. */
 static void turn(struct http_listener *listener)
 {
     MHD_UNSIGNED_LONG_LONG wait_ms;
     MHD_run(listener->daemon);
-    if (MHD_get_timeout(listener->daemon, &wait_ms) == MHD_YES)
-        uv_timer_start(&listener->timer, on_timer, wait_ms, 0);
-    else
-        uv_timer_stop(&listener->timer);
+    if (MHD_get_timeout(listener->daemon, &wait_ms) != MHD_YES || wait_ms > LOOK_MS)
+        wait_ms = LOOK_MS;
+    uv_timer_start(&listener->timer, on_timer, wait_ms, 0);
 }
 
 static void on_timer(uv_timer_t *timer)

@@ -346,3 +346,14 @@ test('status tells the configuration in force, and when it was read', async (t) 
   assert.match(stdout, /settings +read .*\n +workers 1\n/);
   assert.doesNotMatch(stdout + broker.main.stderr, /planted-secret/);
 });
+
+test('connections that never say what they want hold nobody up once their time is over', async (t) => {
+  const broker = await startBroker(t, { args: ['--workers', '1', '--http', '127.0.0.1:0'] });
+  const port = portOf(broker);
+  const more = 10; // than there may be
+  const slow = Array.from({ length: 64 + more }, () => connect(port, '127.0.0.1', function begin() { this.write('GET /healthz HTTP/1.1\r\nHost: '); }).on('error', () => {}));
+  t.after(() => slow.forEach((socket) => socket.destroy()));
+  await Promise.all(slow.slice(0, 64).map((socket) => new Promise((done) => socket.on('close', done).resume())));
+  const { status } = await get(port, '/healthz');
+  assert.equal(status, 200);
+});
