@@ -78,6 +78,29 @@ static void full_is_told_and_released_rows_are_used_again(void **state)
     assert_int_equal(row, removed);
 }
 
+static void rows_in_no_use_are_forgotten_and_used_again(void **state)
+{
+    struct roster *roster = *state;
+    for (unsigned i = 0; i < ROWS; i++)
+        add(roster, id_of(i));
+    uint32_t kept = roster_find(roster, id_of(ROWS / 2));
+    for (unsigned i = 0; i < ROWS; i++) {
+        if (i == kept)
+            continue;
+        roster_remove(roster, i);
+        assert_true(roster_is_in_use(roster, i));
+        roster_release(roster, i);
+        assert_false(roster_is_in_use(roster, i));
+    }
+    roster_forget(roster, 0, kept);
+    roster_forget(roster, kept + 1, ROWS);
+    assert_true(roster_is_in_use(roster, kept));
+    assert_int_equal(roster_find(roster, id_of(ROWS / 2)), kept);
+    for (unsigned i = 1; i < ROWS; i++)
+        add(roster, id_of(ROWS + i));
+    assert_int_equal(roster_count(roster), ROWS);
+}
+
 static void removed_id_may_come_again_at_another_row(void **state)
 {
     struct roster *roster = *state;
@@ -180,6 +203,7 @@ int main(void)
         ROSTER_TEST(added_is_found),
         ROSTER_TEST(known_id_is_not_added_twice),
         ROSTER_TEST(full_is_told_and_released_rows_are_used_again),
+        ROSTER_TEST(rows_in_no_use_are_forgotten_and_used_again),
         ROSTER_TEST(removed_id_may_come_again_at_another_row),
         ROSTER_TEST(held_rows_wait_for_their_ids),
         ROSTER_TEST(held_id_can_be_given_up),
