@@ -10,8 +10,9 @@
 
 /* Has the loop drive `context`, which stands in *place until it is gone: however it ends (its own error, redisAsyncFree),
  * *place is NULL then. Later, from the loop, `on_gone` runs once: all its commands have been answered by then, with NULL
- * where Redis did not; `why` is its error, or "". `place` and `user` live until that. 0, -ENOMEM or another negative errno:
- * then nothing has happened. */
+ * where Redis did not; `why` is its error, or "". `place` and `user` live until that. Commands are written when the turn
+ * of the loop ends; a prepare handle may give none, for it may run after that. 0, -ENOMEM or another negative errno: then
+ * nothing has happened. */
 MUST_CHECK int redis_loop_attach(uv_loop_t *loop, redisAsyncContext *context, redisAsyncContext **place,
                                  void (*on_gone)(void *user, const char *why), void *user);
 
