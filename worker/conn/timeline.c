@@ -1,15 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* A binary heap of pointers to nodes, each of which knows its place, so that moving and clearing cost a logarithm. It is
- * here because a libuv timer for each of a hundred thousand connections costs 152 bytes each, and because what is driven
- * by a time that is passed in can be tested without waiting.
+/* A binary heap of places, each of which names a node, which knows its place, so that moving and clearing cost a
+ * logarithm. It is here because a libuv timer for each of a hundred thousand connections costs 152 bytes each, and because
+ * what is driven by a time that is passed in can be tested without waiting.
  *
- * Invariants: heap[i] is not due later than heap[2i+1] and heap[2i+2]; heap[i]->place is i + 1; a node that is not in
- * the heap has place 0. Nodes of the same time come in no particular order. */
+ * Most moves are to a later time: with each sign of life what would follow upon silence is put off. Such a move only
+ * notes the new time in the node; its place stays too early, and is put right when it comes to the top, which is once for
+ * all the times that it was put off.
+ *
+ * Invariants: heap[i] is not earlier than its parent; heap[i].at_ms <= heap[i].node->due_ms, and they are equal at the top
+ * whenever a function returns; heap[i].node->place is i + 1; a node that is not in the heap has place 0. Nodes of the
+ * same time come in no particular order. */
 #include "worker/conn/timeline.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+
+struct timeline_place {
+    uint64_t at_ms;
+    struct timeline_node *node;
+};
 
 int timeline_reserve(struct timeline *timeline, size_t count)
 {
@@ -18,7 +28,7 @@ int timeline_reserve(struct timeline *timeline, size_t count)
     size_t capacity = timeline->capacity ? timeline->capacity : 64;
     while (capacity < count)
         capacity *= 2;
-    struct timeline_node **heap = realloc(timeline->heap, capacity * sizeof(*heap));
+    struct timeline_place *heap = realloc(timeline->heap, capacity * sizeof(*heap));
     if (!heap)
         return -ENOMEM;
     timeline->heap = heap;
@@ -32,40 +42,49 @@ void timeline_fini(struct timeline *timeline)
     *timeline = (struct timeline){0};
 }
 
-static void put(struct timeline *timeline, size_t at, struct timeline_node *node)
+static void put(struct timeline *timeline, size_t at, struct timeline_place place)
 {
-    timeline->heap[at] = node;
-    node->place = at + 1;
+    timeline->heap[at] = place;
+    place.node->place = at + 1;
 }
 
 static void sift_up(struct timeline *timeline, size_t at)
 {
-    struct timeline_node *node = timeline->heap[at];
+    struct timeline_place place = timeline->heap[at];
     while (at > 0) {
         size_t parent = (at - 1) / 2;
-        if (timeline->heap[parent]->due_ms <= node->due_ms)
+        if (timeline->heap[parent].at_ms <= place.at_ms)
             break;
         put(timeline, at, timeline->heap[parent]);
         at = parent;
     }
-    put(timeline, at, node);
+    put(timeline, at, place);
 }
 
 static void sift_down(struct timeline *timeline, size_t at)
 {
-    struct timeline_node *node = timeline->heap[at];
+    struct timeline_place place = timeline->heap[at];
     for (;;) {
         size_t child = 2 * at + 1;
         if (child >= timeline->count)
             break;
-        if (child + 1 < timeline->count && timeline->heap[child + 1]->due_ms < timeline->heap[child]->due_ms)
+        if (child + 1 < timeline->count && timeline->heap[child + 1].at_ms < timeline->heap[child].at_ms)
             child++;
-        if (timeline->heap[child]->due_ms >= node->due_ms)
+        if (timeline->heap[child].at_ms >= place.at_ms)
             break;
         put(timeline, at, timeline->heap[child]);
         at = child;
     }
-    put(timeline, at, node);
+    put(timeline, at, place);
+}
+
+/* Puts off what has come to the top and is due later. */
+static void settle(struct timeline *timeline)
+{
+    while (timeline->count > 0 && timeline->heap[0].at_ms < timeline->heap[0].node->due_ms) {
+        timeline->heap[0].at_ms = timeline->heap[0].node->due_ms;
+        sift_down(timeline, 0);
+    }
 }
 
 void timeline_set(struct timeline *timeline, struct timeline_node *node, uint64_t due_ms)
@@ -74,13 +93,16 @@ void timeline_set(struct timeline *timeline, struct timeline_node *node, uint64_
         timeline_clear(timeline, node);
         return;
     }
+    node->due_ms = due_ms;
     if (node->place == 0) {
         assert(timeline->count < timeline->capacity); /* reserved when its owner was made */
-        put(timeline, timeline->count++, node);
+        put(timeline, timeline->count++, (struct timeline_place){.at_ms = due_ms, .node = node});
+        sift_up(timeline, node->place - 1);
+    } else if (due_ms < timeline->heap[node->place - 1].at_ms) {
+        timeline->heap[node->place - 1].at_ms = due_ms;
+        sift_up(timeline, node->place - 1);
     }
-    node->due_ms = due_ms;
-    sift_up(timeline, node->place - 1);
-    sift_down(timeline, node->place - 1);
+    settle(timeline);
 }
 
 void timeline_clear(struct timeline *timeline, struct timeline_node *node)
@@ -88,26 +110,27 @@ void timeline_clear(struct timeline *timeline, struct timeline_node *node)
     if (node->place == 0)
         return;
     size_t at = node->place - 1;
-    assert(at < timeline->count && timeline->heap[at] == node);
+    assert(at < timeline->count && timeline->heap[at].node == node);
     node->place = 0;
-    struct timeline_node *last = timeline->heap[--timeline->count];
-    if (last == node)
-        return;
-    put(timeline, at, last);
-    sift_up(timeline, at);
-    sift_down(timeline, last->place - 1);
+    struct timeline_place last = timeline->heap[--timeline->count];
+    if (last.node != node) {
+        put(timeline, at, last);
+        sift_up(timeline, at);
+        sift_down(timeline, last.node->place - 1);
+    }
+    settle(timeline);
 }
 
 uint64_t timeline_next(const struct timeline *timeline)
 {
-    return timeline->count ? timeline->heap[0]->due_ms : TIMELINE_NEVER;
+    return timeline->count > 0 ? timeline->heap[0].at_ms : TIMELINE_NEVER;
 }
 
 struct timeline_node *timeline_take_due(struct timeline *timeline, uint64_t now_ms)
 {
-    if (timeline_next(timeline) > now_ms || timeline->count == 0)
+    if (timeline->count == 0 || timeline_next(timeline) > now_ms)
         return NULL;
-    struct timeline_node *node = timeline->heap[0];
+    struct timeline_node *node = timeline->heap[0].node;
     timeline_clear(timeline, node);
     return node;
 }

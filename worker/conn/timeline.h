@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What is due when: one ordered structure for the timers of all connections, driven by one timer of the loop. A node is
- * embedded in what it belongs to and costs 16 bytes there and 8 here. Times are milliseconds of any one clock. Pure. */
+ * embedded in what it belongs to and costs 16 bytes there and 16 here. Times are milliseconds of any one clock. Pure. */
 #ifndef WORKER_TIMELINE_H
 #define WORKER_TIMELINE_H
 
@@ -18,7 +18,7 @@ struct timeline_node {
 
 /* Embedded; all zero is empty. Read only from outside. */
 struct timeline {
-    struct timeline_node **heap;
+    struct timeline_place *heap;
     size_t count, capacity;
 };
 
