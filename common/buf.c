@@ -72,18 +72,21 @@ int buf_append_text(struct buf *buf, const char *text)
 
 int buf_printf(struct buf *buf, const char *format, ...)
 {
-    va_list measure, write;
-    va_start(measure, format);
-    va_copy(write, measure);
-    int length = vsnprintf(NULL, 0, format, measure);
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    size_t room = buf->capacity - buf->size;
+    int length = vsnprintf(room > 0 ? (char *)buf->bytes + buf->size : NULL, room, format, arguments);
     assert(length >= 0);
     int result = reserve(buf, (size_t)length);
-    if (result == 0) {
-        vsnprintf((char *)buf->bytes + buf->size, (size_t)length + 1, format, write);
+    if (result == 0 && (size_t)length >= room)
+        vsnprintf((char *)buf->bytes + buf->size, (size_t)length + 1, format, again);
+    if (result == 0)
         buf->size += (size_t)length;
-    }
-    va_end(write);
-    va_end(measure);
+    else if (room > 0)
+        buf->bytes[buf->size] = '\0'; /* what did not fit has been begun there */
+    va_end(again);
+    va_end(arguments);
     return result;
 }
 
