@@ -33,6 +33,8 @@ struct bus_pub_options {
     uv_async_t *arrivals; /* sent once a subscriber has come that hears what is sent from then on; NULL: nobody cares */
 };
 MUST_CHECK int bus_pub_open(const struct bus_pub_options *options, struct bus_pub **out);
+/* Whether there is a subscriber: with none, what is sent goes nowhere. */
+bool bus_pub_is_heard(const struct bus_pub *pub);
 /* 0, or a negative errno. 0 says nothing about anybody having got it. */
 MUST_CHECK int bus_pub_send(struct bus_pub *pub, const void *bytes, size_t size);
 uint64_t bus_pub_refused(const struct bus_pub *pub);

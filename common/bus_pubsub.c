@@ -69,9 +69,14 @@ free_pub:
     return result;
 }
 
+bool bus_pub_is_heard(const struct bus_pub *pub)
+{
+    return atomic_load(&pub->socket.pipes) > 0;
+}
+
 int bus_pub_send(struct bus_pub *pub, const void *bytes, size_t size)
 {
-    if (atomic_load(&pub->socket.pipes) == 0)
+    if (!bus_pub_is_heard(pub))
         return 0; /* nng would take it, and drop it */
     nng_msg *message = bus_message(bytes, size);
     if (!message)

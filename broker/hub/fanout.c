@@ -81,10 +81,16 @@ out:
     return result;
 }
 
-void fanout_send(struct fanout *fanout, const void *bytes, size_t size)
+bool fanout_is_heard(const struct fanout *fanout)
 {
-    (void)!event_sequence(bytes, size, &fanout->sequence);
-    send_bytes(fanout, bytes, size);
+    return bus_pub_is_heard(fanout->pub);
+}
+
+void fanout_send(struct fanout *fanout, uint64_t sequence, const void *bytes, size_t size)
+{
+    fanout->sequence = sequence;
+    if (bytes)
+        send_bytes(fanout, bytes, size);
 }
 
 uint64_t fanout_sequence(const struct fanout *fanout)

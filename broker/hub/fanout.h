@@ -6,6 +6,7 @@
 #include "common/compiler.h"
 #include "common/config.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <uv.h>
 
@@ -23,9 +24,12 @@ uint64_t fanout_refused(const struct fanout *fanout);
 /* Messages that were dropped for subscribers that do not read, about. */
 uint64_t fanout_dropped(const struct fanout *fanout);
 
-/* Sends topic and map as event_write_local made them. A subscriber that does not keep up misses it: that is nng's way,
- * and it slows nobody else down. */
-void fanout_send(struct fanout *fanout, const void *bytes, size_t size);
+/* Whether there is a subscriber. One that comes later begins with the beat that it is greeted with. */
+bool fanout_is_heard(const struct fanout *fanout);
+
+/* Event number `sequence`: sends topic and map as event_write_local made them; NULL when nobody hears them. A subscriber
+ * that does not keep up misses it: that is nng's way, and it slows nobody else down. */
+void fanout_send(struct fanout *fanout, uint64_t sequence, const void *bytes, size_t size);
 
 /* To be called once a second: tells subscribers how much there was to hear. */
 void fanout_tick(struct fanout *fanout);

@@ -102,20 +102,27 @@ static void on_successor(void *user)
     relay_sweep(hub->relay, RELAY_SWEEP_ALL);
 }
 
-/* The id is the same however often the event is published, also by the next process. */
+/* The id, which only the stream has, is the same however often the event is published, also by the next process. */
 static int publish(void *user, const struct relay_message *message, uint32_t ticket)
 {
     struct hub *hub = user;
-    char id[EVENT_ID_SIZE];
-    snprintf(id, sizeof(id), "%s:%s:%s:%" PRIu64, registry_instance(hub->registry), message->server_id,
-             event_type_name(message->type), message->number);
+    char id[EVENT_ID_SIZE] = "";
+    if (hub->options.config->stream)
+        snprintf(id, sizeof(id), "%s:%s:%s:%" PRIu64, registry_instance(hub->registry), message->server_id,
+                 event_type_name(message->type), message->number);
     return redis_link_publish(hub->redis, message->type, message->payload, message->size, id, ticket);
 }
 
-static void fan_out(void *user, const void *bytes, size_t size)
+static void fan_out(void *user, uint64_t sequence, const void *bytes, size_t size)
 {
     struct hub *hub = user;
-    fanout_send(hub->fanout, bytes, size);
+    fanout_send(hub->fanout, sequence, bytes, size);
+}
+
+static bool is_heard(void *user)
+{
+    const struct hub *hub = user;
+    return fanout_is_heard(hub->fanout);
 }
 
 static void on_redis_up(void *user, bool elsewhere)
@@ -316,7 +323,7 @@ static int open_relay(struct hub *hub)
     const struct relay_options options = {
         .table = hub->table,
         .roster = hub->roster,
-        .sinks = {.publish = hub->redis ? publish : NULL, .fan_out = fan_out, .user = hub},
+        .sinks = {.publish = hub->redis ? publish : NULL, .fan_out = fan_out, .is_heard = is_heard, .user = hub},
         .status_events = hub->options.config->status_events,
     };
     int result = relay_open(hub->loop, &options, &hub->relay);

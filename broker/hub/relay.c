@@ -185,18 +185,26 @@ static int describe(const struct relay *relay, uint32_t row, enum kind kind, str
     return 0;
 }
 
-/* Sends what is in relay->local. */
+/* The next event to local subscribers: what is in relay->local, or nothing when nobody hears it. */
 static void tell_locally(struct relay *relay)
 {
+    const struct relay_sinks *sinks = &relay->options.sinks;
     relay->local_count++;
-    relay->options.sinks.fan_out(relay->options.sinks.user, relay->local.bytes, relay->local.size);
+    sinks->fan_out(sinks->user, relay->local_count, relay->local.size > 0 ? relay->local.bytes : NULL,
+                   relay->local.size);
+}
+
+/* Makes relay->local empty. False when it may stay so. */
+static bool begin_local(struct relay *relay)
+{
+    buf_clear(&relay->local);
+    return relay->options.sinks.is_heard(relay->options.sinks.user);
 }
 
 static void fan_out(struct relay *relay, const struct event *event)
 {
     struct event plain = *event;
-    buf_clear(&relay->local);
-    int result = event_write_local(&relay->local, event, relay->local_count + 1);
+    int result = begin_local(relay) ? event_write_local(&relay->local, event, relay->local_count + 1) : 0;
     if (result == BUF_FULL && event->diff) {
         plain.diff = NULL;
         buf_clear(&relay->local);

@@ -33,13 +33,14 @@ struct relay_message {
     uint64_t number; /* with server and type what tells it from all others: its generation, or a state's time */
 };
 
-/* Neither may call the relay. */
+/* None may call the relay. */
 struct relay_sinks {
     /* To all machines: 0 and relay_answered will be called, or 1: not now, relay_sweep when it is possible again. NULL
      * where no Redis is configured: then an event is published when it has gone to local subscribers. */
     int (*publish)(void *user, const struct relay_message *message, uint32_t ticket);
-    /* To local subscribers: topic and map. */
-    void (*fan_out)(void *user, const void *bytes, size_t size);
+    /* To local subscribers, event number `sequence`: topic and map, or NULL when nobody hears it. */
+    void (*fan_out)(void *user, uint64_t sequence, const void *bytes, size_t size);
+    bool (*is_heard)(void *user); /* is there a local subscriber? Otherwise nothing need be written for them */
     void *user;
 };
 

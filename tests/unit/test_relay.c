@@ -26,6 +26,8 @@ struct scene {
     size_t sent_count;
     size_t local_count;
     json_t *local; /* the last event that local subscribers got */
+    uint64_t sequence;
+    bool nobody_hears;
 };
 
 static int publish(void *user, const struct relay_message *message, uint32_t ticket)
@@ -48,10 +50,21 @@ static int publish(void *user, const struct relay_message *message, uint32_t tic
     return 0;
 }
 
-static void fan_out(void *user, const void *bytes, size_t size)
+static bool is_heard(void *user)
+{
+    const struct scene *scene = user;
+    return !scene->nobody_hears;
+}
+
+static void fan_out(void *user, uint64_t sequence, const void *bytes, size_t size)
 {
     struct scene *scene = user;
     unsigned type;
+    assert_int_equal(sequence, scene->sequence + 1);
+    scene->sequence = sequence;
+    assert_int_equal(bytes == NULL, scene->nobody_hears);
+    if (!bytes)
+        return;
     json_decref(scene->local);
     assert_int_equal(event_read_local(bytes, size, &type, &scene->local), 0);
     scene->local_count++;
@@ -71,7 +84,7 @@ static int open_scene_with(void **state, bool with_redis)
     const struct relay_options options = {
         .table = scene->fixture->table,
         .roster = scene->roster,
-        .sinks = {.publish = with_redis ? publish : NULL, .fan_out = fan_out, .user = scene},
+        .sinks = {.publish = with_redis ? publish : NULL, .fan_out = fan_out, .is_heard = is_heard, .user = scene},
         .status_events = true,
     };
     *state = scene;
@@ -164,6 +177,21 @@ static void change_is_published_when_answered(void **state)
     assert_int_equal(published(scene, row), 1);
     assert_int_equal(scene->sent_count, 1);
     assert_true(relay_is_settled(scene->relay));
+}
+
+/* Events have their numbers all the same, and who comes later gets the next one. */
+static void nothing_is_written_for_nobody(void **state)
+{
+    struct scene *scene = *state;
+    uint32_t row = add(scene, "a");
+    scene->nobody_hears = true;
+    ring_change(scene, row);
+    assert_int_equal(scene->sequence, 1);
+    assert_int_equal(scene->local_count, 0);
+    scene->nobody_hears = false;
+    ring_change(scene, row);
+    assert_int_equal(scene->local_count, 1);
+    assert_int_equal(scene->sequence, 2);
 }
 
 static void changes_under_way_become_one_event(void **state)
@@ -465,6 +493,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENE_TEST(change_is_published_when_answered),
+        SCENE_TEST(nothing_is_written_for_nobody),
         SCENE_TEST(changes_under_way_become_one_event),
         SCENE_TEST(kinds_are_apart),
         SCENE_TEST(failed_one_is_still_owed_but_not_told_twice_locally),
