@@ -104,7 +104,8 @@ static void apply_commands(struct assignments *assignments, const json_t *comman
 static int apply(struct assignments *assignments, const json_t *answer)
 {
     const json_t *epoch = json_object_get(answer, "epoch"), *upto = json_object_get(answer, "upto");
-    if (!json_is_integer(epoch) || !json_is_integer(upto) || json_integer_value(upto) < 0)
+    if (!json_is_integer(epoch) || !json_is_integer(upto) || json_integer_value(epoch) < 0 ||
+        json_integer_value(upto) < 0)
         return 1;
     bool full = json_is_true(json_object_get(answer, "full"));
     bool more = json_is_true(json_object_get(answer, "more"));
