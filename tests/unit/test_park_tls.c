@@ -2,7 +2,7 @@
 /* Streams over TLS that leave libcurl, against a server of OpenSSL's in a thread: whatever comes before, while and after
  * they leave, and however they end. The path of a request says what the server does. All of it runs with streams that stay
  * in libcurl as well, and with both versions of TLS. */
-#include "worker/http/http.h"
+#include "worker/http/http_internal.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -260,27 +260,6 @@ static void start(struct client *client, const char *path)
     assert_int_equal(http_start(client->http, &request, &HANDLERS, client, &client->exchange), 0);
 }
 
-/* Which of the sockets to the server the loop itself watches: that of a parked stream is in the park's set. */
-static int watched_by_loop(struct client *client)
-{
-    char path[64];
-    char line[256];
-    int count = 0;
-    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", uv_backend_fd(&client->loop));
-    FILE *file = fopen(path, "re");
-    assert_non_null(file);
-    while (fgets(line, sizeof line, file)) {
-        int fd;
-        struct sockaddr_in peer = {0};
-        socklen_t size = sizeof peer;
-        if (sscanf(line, "tfd: %d", &fd) == 1 && getpeername(fd, (struct sockaddr *)&peer, &size) == 0 &&
-            peer.sin_family == AF_INET && ntohs(peer.sin_port) == server.port)
-            count++;
-    }
-    fclose(file);
-    return count;
-}
-
 /* Until the stream has begun, and has left if it is to leave. */
 static void begin(struct client *client, const char *path)
 {
@@ -290,7 +269,7 @@ static void begin(struct client *client, const char *path)
     for (int turns = 0; turns < 4; turns++)
         uv_run(&client->loop, UV_RUN_NOWAIT);
     assert_non_null(client->exchange);
-    assert_int_equal(watched_by_loop(client), parks ? 0 : 1);
+    assert_int_equal(client->http->watched, parks ? 0 : 1); /* by libcurl */
 }
 
 static void finish(struct client *client)

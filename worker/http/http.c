@@ -8,7 +8,10 @@
  *
  * Connections that are kept for the next request are few: a held stream must not leave a second socket beside it. So
  * the maximum that libcurl is given follows the number in flight; a fixed one below that number would make it close
- * and reopen connections of requests that follow one another. */
+ * and reopen connections of requests that follow one another.
+ *
+ * The sockets that libcurl wants watched are in an epoll set of our own, which the loop watches: libuv would take a socket
+ * out of its set and put it back each time that libcurl changes its mind, ten calls for one request instead of four. */
 #include "worker/http/http.h"
 
 #include "worker/http/http_internal.h"
@@ -16,20 +19,14 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 /* Connections kept idle, all servers together. */
 enum { IDLE_MAX = 32 };
 
-/* A socket that libcurl wants watched. Lives until its close callback. */
-struct watch {
-    uv_poll_t poll; /* data: the engine */
-    curl_socket_t socket;
-};
-
-static void on_watch_closed(uv_handle_t *handle)
-{
-    free(handle); /* the watch begins with it */
-}
+/* Sockets that are told of in one turn of the loop. */
+enum { EVENTS_MAX = 256 };
 
 static void tell_done(struct http *http)
 {
@@ -125,15 +122,24 @@ static void turn(struct http *http, curl_socket_t socket, int events)
     do_pending(http);
 }
 
-static void on_event(uv_poll_t *poll, int status, int events)
+/* An event may name a socket that an event before it has led to be closed, or by now its successor. libcurl does not mind:
+ * it knows which sockets it has, and finds that there is nothing to read. */
+static void on_events(uv_poll_t *poll, int status, int loop_events)
 {
-    struct watch *watch = (struct watch *)poll;
-    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
-    if (events & UV_READABLE)
-        flags |= CURL_CSELECT_IN;
-    if (events & UV_WRITABLE)
-        flags |= CURL_CSELECT_OUT;
-    turn(poll->data, watch->socket, flags);
+    struct http *http = poll->data;
+    struct epoll_event events[EVENTS_MAX];
+    (void)status;
+    (void)loop_events;
+    int count = epoll_wait(http->sockets, events, EVENTS_MAX, 0);
+    for (int i = 0; i < count; i++) {
+        uint32_t what = events[i].events;
+        int flags = what & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0;
+        if (what & EPOLLIN)
+            flags |= CURL_CSELECT_IN;
+        if (what & EPOLLOUT)
+            flags |= CURL_CSELECT_OUT;
+        turn(http, events[i].data.fd, flags);
+    }
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -141,42 +147,26 @@ static void on_timer(uv_timer_t *timer)
     turn(timer->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
-static struct watch *watch_create(struct http *http, curl_socket_t socket)
-{
-    struct watch *watch = calloc(1, sizeof *watch);
-    if (!watch)
-        return NULL;
-    if (uv_poll_init_socket(http->loop, &watch->poll, socket) != 0) {
-        free(watch);
-        return NULL;
-    }
-    watch->poll.data = http;
-    watch->socket = socket;
-    curl_multi_assign(http->multi, socket, watch);
-    return watch;
-}
-
-/* libcurl's callback: what it wants to know of a socket. The watch of a socket is closed before libcurl closes the
- * descriptor, so that its number may come back at once. It never says that it failed: libcurl would abort every
- * transfer there is. Without memory one socket stays unwatched, and its exchange ends at its deadline. */
-static int on_want_socket(CURL *easy, curl_socket_t socket, int what, void *user, void *socket_user)
+/* libcurl's callback: what it wants to know of a socket. It leaves the set before libcurl closes the descriptor, so
+ * that its number may come back at once. It never says that it failed: libcurl would abort every transfer there is.
+ * Without memory one socket stays unwatched, and its exchange ends at its deadline. */
+static int on_want_socket(CURL *easy, curl_socket_t socket, int what, void *user, void *is_watched)
 {
     struct http *http = user;
-    struct watch *watch = socket_user;
     http_exchange_on_watched(easy, socket, what);
     if (what == CURL_POLL_REMOVE) {
-        if (watch) {
-            curl_multi_assign(http->multi, socket, NULL);
-            uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
-        }
+        epoll_ctl(http->sockets, EPOLL_CTL_DEL, socket, NULL);
+        if (is_watched && --http->watched == 0)
+            uv_poll_stop(&http->poll);
         return 0;
     }
-    if (!watch)
-        watch = watch_create(http, socket);
-    if (!watch)
+    struct epoll_event event = {.data.fd = socket};
+    event.events = (what & CURL_POLL_IN ? EPOLLIN : 0U) | (what & CURL_POLL_OUT ? EPOLLOUT : 0U);
+    if (epoll_ctl(http->sockets, is_watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, socket, &event) != 0 || is_watched)
         return 0;
-    int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    uv_poll_start(&watch->poll, events, on_event);
+    curl_multi_assign(http->multi, socket, http); /* which is `is_watched` the next time */
+    if (http->watched++ == 0)
+        uv_poll_start(&http->poll, UV_READABLE, on_events);
     return 0;
 }
 
@@ -202,8 +192,13 @@ int http_create(uv_loop_t *loop, struct http **out)
     http->multi = curl_multi_init();
     if (!http->multi)
         goto free_http;
-    if (park_create(loop, &http_parked_handlers, &http->park) != 0)
+    http->sockets = epoll_create1(EPOLL_CLOEXEC);
+    if (http->sockets < 0)
         goto cleanup_multi;
+    if (park_create(loop, &http_parked_handlers, &http->park) != 0)
+        goto close_sockets;
+    if (uv_poll_init(loop, &http->poll, http->sockets) != 0)
+        goto destroy_park;
     http->parks = true;
     http->loop = loop;
     http->pending_end = &http->pending;
@@ -211,8 +206,7 @@ int http_create(uv_loop_t *loop, struct http **out)
     http->ca_file = curl_version_info(CURLVERSION_NOW)->cainfo;
     uv_timer_init(loop, &http->timer);
     uv_idle_init(loop, &http->idle);
-    http->timer.data = http;
-    http->idle.data = http;
+    http->timer.data = http->idle.data = http->poll.data = http;
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_want_socket);
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
     curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_want_timer);
@@ -220,6 +214,10 @@ int http_create(uv_loop_t *loop, struct http **out)
     curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_MAX);
     *out = http;
     return 0;
+destroy_park:
+    park_destroy(http->park);
+close_sockets:
+    close(http->sockets);
 cleanup_multi:
     curl_multi_cleanup(http->multi);
 free_http:
@@ -234,10 +232,17 @@ static void on_idle_closed(uv_handle_t *handle)
     free(handle->data);
 }
 
+static void on_poll_closed(uv_handle_t *handle)
+{
+    struct http *http = handle->data;
+    close(http->sockets);
+    uv_close((uv_handle_t *)&http->idle, on_idle_closed);
+}
+
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct http *http = handle->data;
-    uv_close((uv_handle_t *)&http->idle, on_idle_closed);
+    uv_close((uv_handle_t *)&http->poll, on_poll_closed);
 }
 
 void http_destroy(struct http *http)

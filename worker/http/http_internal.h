@@ -28,6 +28,9 @@
 struct http {
     uv_loop_t *loop;
     CURLM *multi;
+    int sockets;                   /* an epoll set: those that libcurl wants watched */
+    size_t watched;                /* how many */
+    uv_poll_t poll;                /* of the set; active while there are any */
     uv_timer_t timer;              /* when libcurl wants to be called without a socket's event */
     uv_idle_t idle;                /* active while there is pending work */
     struct http_exchange *pending; /* to be added to, or removed from, the multi handle; in order */
