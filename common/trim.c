@@ -30,6 +30,13 @@ static void exchange_cached_pieces(void)
     }
 }
 
+/* glibc sorts its "fast" pieces in again whenever 64 KiB in a row become free, which every buffer of libcurl's and of
+ * hiredis' does that lies before free memory. What is kept for each thread serves the same end without that. */
+void trim_prepare(void)
+{
+    (void)mallopt(M_MXFAST, 0);
+}
+
 bool trim_is_calm(struct trim *trim, uint64_t work)
 {
     bool is_calm = work - trim->work < TRIM_CALM;

@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Once, before there are threads. Frees cost less, and what is free is whole sooner. */
+void trim_prepare(void);
+
 enum { TRIM_WORTH = 1024 * 1024, TRIM_CALM = 100 };
 
 /* All zero is the beginning. */

@@ -12,6 +12,7 @@
 #include "common/program.h"
 #include "common/sandbox.h"
 #include "common/slab.h"
+#include "common/trim.h"
 #include "worker/http/tls_memory.h"
 #include "worker/peer/peer.h"
 #include "worker/probe.h"
@@ -183,6 +184,7 @@ int main(int argc, char *argv[])
     }
     close_range(LINK_FD + 1, ~0U, 0);
     conceal_environment();
+    trim_prepare();
     ignore_signals();
     log_open("worker", LOG_LEVEL_INFO, LOG_FORMAT_AUTO);
     if (uv_loop_init(&process.loop) != 0 ||

@@ -12,6 +12,7 @@
 #include "common/link.h"
 #include "common/log.h"
 #include "common/sandbox.h"
+#include "common/trim.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -210,6 +211,7 @@ int main(void)
     }
     (void)close_range(LINK_FD + 1, ~0U, 0);
     conceal_environment();
+    trim_prepare();
     ignore_signals();
     log_open("hub", LOG_LEVEL_INFO, LOG_FORMAT_AUTO);
     config_init(&process.config);
