@@ -65,8 +65,8 @@ struct worker {
     struct turn turn;
     uint64_t window_ns; /* since when changes are counted */
     size_t window_changes;
-    uint64_t changes; /* since the start */
-    bool is_busy;
+    uint64_t changes;  /* since the start */
+    long gathering_ns; /* that each turn waits for more */
     uint64_t bytes_counted;
     struct trim trim; /* of another thread, while `is_trimming` */
     bool is_trimming;
@@ -207,21 +207,33 @@ static void set_timer(struct worker *worker)
 
 /* What network cards call moderation of interrupts. Where changes come faster than this, being woken for each costs more
  * than the change itself does, here and in all that come after; so the loop lets some gather, and each turn, bell and
- * pipeline carries more of them. */
+ * pipeline carries more of them. A change waits a little longer then, and not behind all the others' wake-ups. */
+static long gathering_ns(size_t changes_a_second)
+{
+    static const struct {
+        size_t from;
+        long ns;
+    } steps[] = {{15000, 500000}, {3000, 150000}, {0, 0}};
+    size_t i = 0;
+    while (changes_a_second < steps[i].from)
+        i++;
+    return steps[i].ns;
+}
+
 static void moderate(struct worker *worker, size_t changes)
 {
-    enum { WINDOW_NS = 10000000, BUSY_CHANGES = 150, GATHER_NS = 500000 };
-    uint64_t now_ns = uv_hrtime();
+    enum { WINDOW_NS = 10000000, WINDOWS_A_SECOND = 100 };
+    uint64_t now_ns = uv_hrtime(), passed_ns = now_ns - worker->window_ns;
     worker->window_changes += changes;
     worker->changes += changes;
-    if (now_ns - worker->window_ns >= WINDOW_NS) {
-        worker->is_busy =
-            worker->window_changes >= BUSY_CHANGES && now_ns - worker->window_ns < (uint64_t)2 * WINDOW_NS;
+    if (passed_ns >= WINDOW_NS) {
+        bool is_over = passed_ns >= (uint64_t)2 * WINDOW_NS; /* nothing came */
+        worker->gathering_ns = is_over ? 0 : gathering_ns(worker->window_changes * WINDOWS_A_SECOND);
         worker->window_changes = 0;
         worker->window_ns = now_ns;
     }
-    if (worker->is_busy)
-        (void)nanosleep(&(struct timespec){.tv_nsec = GATHER_NS}, NULL);
+    if (worker->gathering_ns > 0)
+        (void)nanosleep(&(struct timespec){.tv_nsec = worker->gathering_ns}, NULL);
 }
 
 static void on_prepare(uv_prepare_t *prepare)
