@@ -124,6 +124,7 @@ async function measure(which, servers) {
     const figures = { connects: servers / took, memory: memory(), sockets: (accepted - closed) / servers, requests: requests / servers };
     tell(figures);
     if (wants('idle')) {
+      while (subject.isQuiet && !subject.isQuiet()) await sleep(500);
       const processor = processorOf(subject.pids());
       await sleep(seconds * 1000);
       figures.idle = ((processorOf(subject.pids()) - processor) / seconds) * 100;

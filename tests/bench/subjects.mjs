@@ -1,6 +1,6 @@
-// The programs that are measured. Each starts without servers: {pids(), connect(), leave(), stop()}; `leave` has it give up all
-// connections, where it can.
-import { renameSync, writeFileSync } from 'node:fs';
+// The programs that are measured. Each starts without servers: {pids(), connect(), leave(), isQuiet(), stop()}; `leave` has it
+// give up all connections, and `isQuiet` tells whether it has put away what it learned by connecting, where that is something.
+import { readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { family, sleep, start } from './lib.mjs';
 
@@ -10,10 +10,11 @@ const none = '{"mcpServers":{}}';
 async function broker(site, { bin, workers, flags }) {
   const file = join(site.folder, 'servers.json');
   const run = join(site.folder, 'run');
+  const state = join(site.folder, 'state');
   writeFileSync(file, none);
   const daemon = start(join(bin, 'mcp-broker'), [
     '--workers', String(workers), '--servers', file, '--redis', `unix://${site.redis}`, '--run-dir', run,
-    '--state-dir', join(site.folder, 'state'), '--coalesce', '0ms', '--max-connections', '19000', '--log-level', 'warn',
+    '--state-dir', state, '--coalesce', '0ms', '--max-connections', '19000', '--log-level', 'warn',
     '--log-format', 'text', ...flags.split(' ').filter(Boolean)]);
   await sleep(2000);
   return {
@@ -23,6 +24,7 @@ async function broker(site, { bin, workers, flags }) {
       writeFileSync(`${file}.new`, none);
       renameSync(`${file}.new`, file);
     },
+    isQuiet: () => readdirSync(state).every((name) => Date.now() - statSync(join(state, name)).mtimeMs > 3000),
     stop: daemon.stop,
   };
 }
