@@ -20,7 +20,8 @@ enum { CONNECTION_IDLE_S = 4 };
 
 enum { STREAM_BUFFER_SIZE = 1024, BUFFER_SIZE = 16 * 1024, UPLOAD_BUFFER_SIZE = 16 * 1024 };
 
-/* A peer that has vanished is noticed after two minutes, whether or not there is something to send. */
+/* A peer that has vanished is noticed after two minutes, whether or not there is something to send. What is brief has its
+ * deadline. */
 enum { KEEPALIVE_IDLE_S = 60, KEEPALIVE_INTERVAL_S = 15, KEEPALIVE_COUNT = 4, USER_TIMEOUT_MS = 115 * 1000 };
 
 /* Best effort: a connection without them works. */
@@ -70,7 +71,8 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
     }
     exchange->curl->opening->opened = true;
     exchange->curl->opening->port = port_of(&address->addr);
-    watch_peer(fd);
+    if (!exchange->curl->opening->is_brief)
+        watch_peer(fd);
     return fd;
 }
 

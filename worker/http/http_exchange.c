@@ -100,6 +100,7 @@ static struct http_opening *opening_create(const struct http *http, const struct
     opening->guard_user = request->guard_user;
     opening->headers_timeout_ms = request->headers_timeout_ms;
     opening->started_ms = uv_now(http->loop);
+    opening->is_brief = request->close_after;
     opening->socket_errno = 0;
     opening->port = 0;
     opening->opened = opening->secured = opening->connected = false;

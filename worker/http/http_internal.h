@@ -56,6 +56,7 @@ struct http_opening {
     const void *guard_user;
     uint64_t headers_timeout_ms;
     uint64_t started_ms; /* of the loop's clock */
+    bool is_brief;       /* the connection is closed after the response */
     bool opened;         /* there was a socket to connect: some address was allowed */
     bool secured;        /* TLS was set up for it, once or more */
     bool connected;      /* and TLS is through */
