@@ -11,7 +11,7 @@ export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 export function start(program, args, options = {}) {
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'], ...options });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const ended = once(child, 'exit');
+  const ended = once(child, 'close'); // its own children, too, have let go of its output, and so of their ports
   const line = async () => {
     const { value, done } = await lines.next();
     if (done) throw new Error(`${program} has ended`);
