@@ -11,8 +11,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The C library's own name for what is replaced here. */
-extern long __sysconf(int name); /* NOLINT(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+/* The C library's own name for what is replaced here; not in each of its versions a header has it.
+ * NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp,readability-redundant-declaration) */
+extern long __sysconf(int name);
 
 /* nng's calls of sendmsg() come here, as do all others of a process that has the bus. nng 1.5.2 takes EPIPE for "this
  * listener or dialler was closed by its owner": a peer that is gone before nng has greeted it (killed at the wrong
