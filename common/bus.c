@@ -29,8 +29,9 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 
 /* nng's calls of sysconf() come here, too. nng 1.5.2 starts two threads for each processor that there is, and has no
  * option for that (1.6 has). A process's traffic keeps two of them busy at most; the others fight them for one lock at each
- * message, which costs more than the message. The C library itself does not ask in this way. */
-long sysconf(int name)
+ * message, which costs more than the message. The C library itself does not ask in this way. ThreadSanitizer does, before
+ * it can bear to be called. */
+__attribute__((no_sanitize("thread"))) long sysconf(int name)
 {
     return name == _SC_NPROCESSORS_ONLN ? 1 : __sysconf(name);
 }

@@ -107,8 +107,15 @@ test('a replica without its master is told as such', async (t) => {
   await untilPublished();
 });
 
+/** A node of a cluster, with a port for the others that is free, too: by itself it takes that of its clients and 10000. */
+async function startNode(t) {
+  const bus = await freePort();
+  const node = await startRedis(t, 'tcp', '--cluster-enabled', 'yes', '--cluster-port', String(bus), '--cluster-require-full-coverage', 'no');
+  return Object.assign(node, { bus });
+}
+
 test('a node of a cluster whose slots nobody has is told as such', async (t) => {
-  const redis = await startRedis(t, 'tcp', '--cluster-enabled', 'yes', '--cluster-require-full-coverage', 'no');
+  const redis = await startNode(t);
   const { server, untilRedis } = await watched(t, redis.url, '--stream', 'feed');
   await untilRedis('up', /^$/);
   server.addTool('two');
@@ -116,9 +123,9 @@ test('a node of a cluster whose slots nobody has is told as such', async (t) => 
 });
 
 test('a node of a cluster that has not the slot says MOVED', async (t) => {
-  const redis = await startRedis(t, 'tcp', '--cluster-enabled', 'yes', '--cluster-require-full-coverage', 'no');
-  const other = await startRedis(t, 'tcp', '--cluster-enabled', 'yes', '--cluster-require-full-coverage', 'no');
-  await redis.client().cluster('MEET', '127.0.0.1', other.port);
+  const redis = await startNode(t);
+  const other = await startNode(t);
+  await redis.client().cluster('MEET', '127.0.0.1', other.port, other.bus);
   await other.client().cluster('ADDSLOTSRANGE', 0, 16383);
   await until('the node to know who has the slots', async () =>
     /cluster_slots_ok:16384/.test(await redis.client().cluster('INFO')));
