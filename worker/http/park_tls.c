@@ -9,9 +9,9 @@
  * Should another libcurl do otherwise, the handshake is found undone afterwards, and the stream ends as if it were cut.
  *
  * What a connection holds for a handshake, it needs no more: the keys that were exchanged, the chain, and the session with
- * the peer's certificates, which is exchanged for one that all share. It can only be exchanged under a context of the very method that was agreed
- * upon, else OpenSSL starts anew: so there is a shared context for each method. Tickets, which still come, are taken by
- * nobody; renegotiation and requests for a certificate end the connection.
+ * the peer's certificates, which is exchanged for one that all share. It can only be exchanged under a context of the very
+ * method that was agreed upon, else OpenSSL starts anew: so there is a shared context for each method. Tickets, which still
+ * come, are taken by nobody; renegotiation and requests for a certificate end the connection.
  *
  * An SSL holds on to the context that it was made with, and libcurl makes one for each connection, which is larger than
  * all the rest. So SSL_new is defined here, too: it takes the first one of all those to be verified by the same CA file.
