@@ -7,9 +7,14 @@ import { once } from 'node:events';
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Starts a program that speaks lines. {pid, ask(line), line(), stop()}; its stderr goes to ours. */
+const children = new Set();
+process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
+process.on('SIGINT', () => process.listenerCount('SIGINT') === 1 && process.exit(130));
+
+/** Starts a program that speaks lines, out of reach of the terminal's ^C. {pid, ask(line), line(), stop()}; its stderr goes to ours. */
 export function start(program, args, options = {}) {
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'], ...options });
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'], detached: true, ...options });
+  children.add(child.once('close', () => children.delete(child)));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const ended = once(child, 'close'); // its own children, too, have let go of its output, and so of their ports
   const line = async () => {
@@ -45,6 +50,8 @@ export async function control(port) {
 }
 
 const statOf = (pid) => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1).split(' ');
+
+export const nameOf = (pid) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
 
 /** A process and all that it started. */
 export function family(pid) {

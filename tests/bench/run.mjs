@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { control, memoryOf, processorOf, sleep, start } from './lib.mjs';
+import { control, memoryOf, nameOf, processorOf, sleep, start } from './lib.mjs';
 import { subjects } from './subjects.mjs';
 import { print } from './report.mjs';
 
@@ -20,6 +20,8 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '1' },
     rates: { type: 'string', default: '5000,10000,20000,50000,75000,100000' },
     seconds: { type: 'string', default: '10' },
+    minutes: { type: 'string', default: '60' },
+    'soak-rate': { type: 'string', default: '500' },
     flags: { type: 'string', default: '' },
     bin: { type: 'string' },
   },
@@ -65,12 +67,14 @@ async function until(site, began, patience, isSo) {
   }
 }
 
-/** Changes at a rate for a while, until what was sent is there or does not come any more. */
-async function changes(site, perSecond, forSeconds) {
+/** Changes at a rate for a while, or as long as `meanwhile` takes, until what was sent is there or does not come any more. */
+async function changes(site, perSecond, forSeconds, meanwhile = () => sleep(forSeconds * 1000)) {
   const before = await site.fleet.ask('report');
   await site.tally.ask('reset');
   await site.fleet.ask(`change all ${perSecond} ${forSeconds}`);
-  await sleep(forSeconds * 1000 + 300);
+  await meanwhile();
+  await site.fleet.ask('quiet');
+  await sleep(300);
   const sent = async () => (await site.fleet.ask('report')).notifications - before.notifications;
   let heard = await site.tally.ask('report');
   for (let last = -1; heard.received < (await sent()) && heard.received !== last;) {
@@ -78,7 +82,6 @@ async function changes(site, perSecond, forSeconds) {
     await sleep(2000);
     heard = await site.tally.ask('report');
   }
-  await site.fleet.ask('quiet');
   const all = await sent();
   const got = { ...heard, sent: all, isWhole: heard.received >= all && all >= 0.98 * perSecond * forSeconds };
   tell(perSecond, got);
@@ -97,6 +100,31 @@ async function climb(site) {
     if (failures === 2) break;
   }
   return figures;
+}
+
+/** Changes of all servers in turn for many minutes: what memory is after each. SIGINT ends it early, with what there is by then. */
+async function soak(site, subject, memory) {
+  const minutes = Number(options.minutes);
+  const after = [];
+  let stop;
+  const stopped = new Promise((resolve) => (stop = () => resolve(true)));
+  process.on('SIGINT', stop);
+  const began = Date.now();
+  const sample = async () => {
+    for (let minute = 1; minute <= minutes; minute++) {
+      if (await Promise.race([stopped, sleep(began + minute * 60000 - Date.now())])) break;
+      after.push(memory());
+      tell(minute, after.at(-1), subject.pids().map((pid) => `${nameOf(pid)} ${memoryOf([pid])}`).join(', '));
+    }
+  };
+  const { sent, received, p50, p99, max } = await changes(site, Number(options['soak-rate']), minutes * 60, sample);
+  process.off('SIGINT', stop);
+  if (after.length === 0) throw new Error('ended within the first minute');
+  const first = Math.min(5, Math.ceil(after.length / 2)); // by then all have sent, at a fit rate
+  const settled = after[first - 1];
+  return { soakMinutes: after.length, soakFrom: first, soakSettled: settled, soakMiddle: after[Math.ceil(after.length / 2) - 1],
+    soakEnd: after.at(-1), soakMost: Math.max(...after), soakGrowth: (after.at(-1) / settled - 1) * 100,
+    soakSent: sent, soakReceived: received, soakMissing: sent - received, soakP50: p50, soakP99: p99, soakWorst: max };
 }
 
 /** All streams dropped at once: how long until all are there again, and what memory has become by then. */
@@ -134,6 +162,7 @@ async function measure(which, servers) {
       Object.assign(figures, { p50, p99, p999, lost: sent - received });
     }
     if (wants('rates')) Object.assign(figures, await climb(site), { memoryAfterEvents: memory() });
+    if (wants('soak')) Object.assign(figures, await soak(site, subject, memory));
     if (wants('storm')) Object.assign(figures, await storm(site, subject, servers, memory));
     if (wants('leave') && subject.leave) {
       const leaving = Date.now();
