@@ -137,6 +137,19 @@ struct server_def *server_def_from_json(const char *id, json_t *object, enum sou
     return def;
 }
 
+struct server_def *server_def_copy(const struct server_def *def)
+{
+    struct server_def_draft draft = {.def = *def, .extras = *def->extras};
+
+    for (size_t i = 0; i < draft.extras.header_count; i++)
+        draft.headers[i] = def->extras->headers[i];
+    for (size_t i = 0; i < draft.extras.env_count; i++)
+        draft.env[i] = def->extras->env[i];
+    for (size_t i = 0; i < draft.extras.arg_count; i++)
+        draft.args[i] = def->extras->args[i];
+    return pack(&draft);
+}
+
 void server_def_destroy(struct server_def *def)
 {
     if (def == NULL)

@@ -86,6 +86,9 @@ typedef void (*server_def_on_problem)(void *user, const char *id, const char *ke
 MUST_CHECK struct server_def *server_def_from_json(const char *id, json_t *object, enum source source,
                                                    server_def_on_problem on_problem, void *user);
 
+/* Another one like it; NULL without memory. */
+MUST_CHECK struct server_def *server_def_copy(const struct server_def *def);
+
 /* The object again, without id and source, only keys that differ from their defaults; a new reference; NULL without memory. */
 MUST_CHECK json_t *server_def_to_json(const struct server_def *def);
 

@@ -23,6 +23,8 @@ void limits_set(struct limits *limits, const struct config *config)
     limits->notifications = (unsigned)config->max_notifications;
     limits->list_ms = config->list_timeout;
     limits->farewell_ms = config->farewell_timeout;
+    limits->farewells = config->max_connecting;
+    limits->farewells_waiting = config->max_connections;
 }
 
 void limits_hit(struct limits *limits, enum counter counter)

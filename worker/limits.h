@@ -23,7 +23,8 @@ struct limits {
     unsigned list_pages, list_items;
     unsigned requests, notifications; /* of one server, a minute */
     uint64_t list_ms, farewell_ms;
-    uint64_t hits[LIMITS_COUNT]; /* not yet in the table */
+    uint64_t farewells, farewells_waiting; /* sessions being ended at once, and those to be ended after them */
+    uint64_t hits[LIMITS_COUNT];           /* not yet in the table */
 };
 
 /* Takes the bounds over from the settings; what was counted stays. */

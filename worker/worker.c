@@ -6,8 +6,9 @@
  *
  * Once a second the slot of the table says that the worker lives, how long its longest turn was, and what it holds.
  *
- * Descriptors: the soft limit is raised to the hard one. What is left of it after a reserve and the second sockets of
- * attempts under way bounds the connections, so that accepting one more never makes others fail. */
+ * Descriptors: the soft limit is raised to the hard one. What is left of it after a reserve, the second sockets of
+ * attempts under way and the sessions being ended bounds the connections, so that accepting one more never makes others
+ * fail. */
 #include "worker/worker.h"
 
 #include "common/clock.h"
@@ -32,6 +33,7 @@
 
 enum {
     DESCRIPTORS_RESERVED = 64,
+    CONNECTING_SHARE = 8, /* of the descriptors, for attempts to connect at most */
     BEAT_MS = 1000,
     STOP_LOOK_MS = 20,
     STOP_MAX_MS = 6000, /* --farewell-timeout is 5 s at most */
@@ -94,11 +96,21 @@ static uint64_t raise_descriptor_limit(void)
     return limit.rlim_cur;
 }
 
-/* How many connections that leaves: each has one descriptor, and a second one while it is made. */
+/* Takes it over, with no more attempts under way than there are descriptors for. */
+static void take_config(struct worker *worker, const struct config *config)
+{
+    uint64_t most = worker->descriptors / CONNECTING_SHARE;
+    worker->config = *config;
+    if (worker->config.max_connecting > most)
+        worker->config.max_connecting = most > 0 ? most : 1;
+    limits_set(&worker->limits, &worker->config);
+}
+
+/* How many connections that leaves: each has one descriptor, and a second one while it is made; as many sessions may be
+ * ended as connections be made. */
 static uint64_t connections_within(uint64_t descriptors, uint64_t connecting)
 {
-    uint64_t making = connecting < descriptors / 4 ? connecting : descriptors / 4;
-    uint64_t used = DESCRIPTORS_RESERVED + making;
+    uint64_t used = DESCRIPTORS_RESERVED + 2 * connecting;
     return descriptors > used ? descriptors - used : 1;
 }
 
@@ -169,12 +181,11 @@ void worker_reconfigure(struct worker *worker, struct config *config)
     bool same_rules =
         same_text(worker->config.allow_net, config->allow_net) && same_text(worker->config.deny_net, config->deny_net);
     config_fini(&worker->config);
-    worker->config = *config;
+    take_config(worker, config);
     if (!same_rules && set_rules(worker) != 0)
         log_error("worker.rules_kept", LOG_TEXT("remedy", "correct --allow-net and --deny-net"));
     log_set_level((enum log_level)worker->config.log_level);
     worker->peers.connect_timeout_ms = worker->config.connect_timeout;
-    limits_set(&worker->limits, &worker->config);
     struct admission_limits limits = limits_of(worker);
     http_set_parking(worker->http, !worker->config.no_park);
     admission_set_limits(worker->env.admission, &limits);
@@ -352,9 +363,8 @@ int worker_create(uv_loop_t *loop, int slot, uint64_t start_count, struct config
         return -ENOMEM;
     worker->loop = loop;
     worker->slot = slot;
-    worker->config = *config;
-    limits_set(&worker->limits, config);
     worker->descriptors = raise_descriptor_limit();
+    take_config(worker, config);
     int result = open_table(worker, start_count);
     if (result)
         goto free_worker;

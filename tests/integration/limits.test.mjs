@@ -8,6 +8,7 @@ import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import test, { after } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { startBroker } from './lib/broker.mjs';
 import { changed, event, jsonType, startHostileServer, startHostileSocket } from './lib/hostile.mjs';
 import { bodyOf, messageHead, nngClient, protocols, question } from './lib/nng.mjs';
@@ -143,6 +144,53 @@ test('the end of a session is waited for as long as allowed, and no longer', asy
   assert.equal(hits(await scrape(portOf(broker)), 'farewell_time'), 0);
   await broker.writeServers({});
   await until('the second one to be counted', async () => hits(await scrape(portOf(broker)), 'farewell_time') === 1);
+});
+
+/** One server of `count` sessions, which answers the end of each after `ms` (never: without), and tells the most at once. */
+async function startEnding(t, count, ms) {
+  const under = { now: 0, most: 0, ended: new Set() };
+  const server = await startHostileServer(t, {
+    on: {
+      DELETE: async (x) => {
+        under.most = Math.max(under.most, ++under.now);
+        under.ended.add(x.headers['mcp-session-id']);
+        if (ms === undefined) return;
+        await pause(ms);
+        under.now--;
+        x.well();
+      },
+    },
+  });
+  const definitions = Array.from({ length: count }, (_, n) => [`s${n}`, { url: `${server.url}?n=${n}` }]);
+  return { server, under, definitions };
+}
+
+test('of many sessions some are ended at once, the others after them: of servers that are removed, and at a stop', async (t) => {
+  const { server, under, definitions } = await startEnding(t, 300, 20);
+  const servers = (from) => Object.fromEntries(definitions.slice(from));
+  const broker = await startBroker(t, { servers: servers(0), args: ['--workers', '1', '--verify', '0', '--max-connecting', '10'] });
+  await broker.untilAll('listening', 300);
+  await broker.writeServers(servers(150));
+  await until('half of them', () => under.ended.size === 150);
+  await broker.untilAll('listening', 150);
+  assert.equal(under.most, 10);
+  under.most = 0;
+  assert.equal((await broker.stop()).code, 0);
+  assert.deepEqual([under.ended.size, under.most, server.count('DELETE')], [300, 10, 300]);
+  assert.deepEqual([broker.log('worker.sessions_left'), broker.log('child.signalled')], [[], []]);
+});
+
+test('a stop waits so long for servers that do not answer, and leaves the other sessions to theirs', async (t) => {
+  const { server, under, definitions } = await startEnding(t, 60);
+  const broker = await startBroker(t, {
+    servers: Object.fromEntries(definitions), args: ['--workers', '1', '--verify', '0', '--max-connecting', '10', '--farewell-timeout', '4s'],
+  });
+  await broker.untilAll('listening', 60);
+  assert.equal((await broker.stop()).code, 0);
+  assert.deepEqual([under.most, server.count('DELETE')], [20, 20]); // ten, and after four seconds ten more; at six it is over
+  assert.deepEqual(broker.log('worker.sessions_left').map(({ sessions }) => sessions), [50]);
+  assert.deepEqual(broker.log('child.signalled'), []);
+  assert.match(broker.log('child.died').find(({ child }) => child === 'worker-0').cause, /^exit code 0$/);
 });
 
 const overhead = 32; // of `touch` around an id of this size

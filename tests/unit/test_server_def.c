@@ -392,6 +392,24 @@ static void json_comes_back(void **state)
     }
 }
 
+static void a_copy_outlives_its_model(void **state)
+{
+    static const char *const samples[] = {"{" URL "}", full_web, full_stdio};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(samples); i++) {
+        struct server_def *def = read_good(samples[i]), *twin = read_good(samples[i]);
+        struct server_def *copy = server_def_copy(def);
+        server_def_destroy(def);
+        assert_non_null(copy);
+        assert_string_equal(copy->id, twin->id);
+        assert_int_equal(copy->source, twin->source);
+        assert_true(server_def_equal(copy, twin));
+        server_def_destroy(copy);
+        server_def_destroy(twin);
+    }
+}
+
 static void what_makes_a_connection_another_one(void **state)
 {
     static const struct {
@@ -445,6 +463,7 @@ int main(void)
         cmocka_unit_test(ids),
         cmocka_unit_test(no_stdio_at_run_time),
         cmocka_unit_test(json_comes_back),
+        cmocka_unit_test(a_copy_outlives_its_model),
         cmocka_unit_test(what_makes_a_connection_another_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

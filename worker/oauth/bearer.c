@@ -16,9 +16,9 @@
 /* What is needed to make the request again. */
 struct again {
     struct http_request request;
-    char *token;                        /* of the last one, or NULL */
-    char *url, *body, *ca_file, *proxy; /* a farewell outlives the definition that it has these from */
-    char **headers;                     /* the last place is for the token */
+    char *token; /* of the last one, or NULL */
+    char *url, *body;
+    char **headers; /* the last place is for the token */
 };
 
 struct bearer {
@@ -49,16 +49,7 @@ static void again_destroy(struct again *again)
     free(again->token);
     free(again->url);
     free(again->body);
-    free(again->ca_file);
-    free(again->proxy);
     free(again);
-}
-
-/* False without memory. */
-static bool copy_text(const char *text, char **out)
-{
-    *out = text != NULL ? strdup(text) : NULL;
-    return text == NULL || *out != NULL;
 }
 
 static struct again *again_create(const struct http_request *request)
@@ -68,16 +59,18 @@ static struct again *again_create(const struct http_request *request)
         return NULL;
     again->request = *request;
     again->headers = calloc(request->header_count + 1, sizeof(*again->headers));
-    bool failed = !copy_text(request->url, &again->url) || !copy_text(request->ca_file, &again->ca_file) ||
-                  !copy_text(request->proxy, &again->proxy) || again->headers == NULL;
+    again->url = strdup(request->url);
+    bool failed = again->url == NULL || again->headers == NULL;
     if (request->body != NULL) {
         again->body = malloc(request->body_size);
         failed = failed || again->body == NULL;
         if (again->body != NULL)
             memcpy(again->body, request->body, request->body_size);
     }
-    for (size_t i = 0; i < request->header_count && !failed; i++)
-        failed = !copy_text(request->headers[i], &again->headers[i]);
+    for (size_t i = 0; i < request->header_count && !failed; i++) {
+        again->headers[i] = strdup(request->headers[i]);
+        failed = again->headers[i] == NULL;
+    }
     if (failed) {
         again_destroy(again);
         return NULL;
@@ -85,8 +78,6 @@ static struct again *again_create(const struct http_request *request)
     if (request->total_timeout_ms > 0) /* that of a stream is its owner's */
         again->request.url = again->url;
     again->request.body = again->body;
-    again->request.ca_file = again->ca_file;
-    again->request.proxy = again->proxy;
     return again;
 }
 

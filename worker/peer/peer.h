@@ -112,11 +112,11 @@ bool peer_ping(struct peer *peer);
 MUST_CHECK int peer_call_tool(struct peer *peer, const char *name, json_t *arguments);
 
 /* Leaves: the stream is cut at once; a session is ended by a DELETE that goes on in the background for at most 5 s
- * (peer_farewells counts those), and a stdio server likewise is given some seconds to leave before it is killed. No
- * callback afterwards. NULL does nothing. */
+ * (peer_farewells counts those), when it has begun: of many, only so many are under way at once. A stdio server likewise
+ * is given some seconds to leave before it is killed. No callback afterwards. NULL does nothing. */
 void peer_close(struct peer *peer);
 
-/* Sessions and stdio servers being ended at the moment, of the whole process: who stops waits for 0. */
+/* Sessions and stdio servers being ended, or waiting for that, of the whole process: who stops waits for 0. */
 unsigned peer_farewells(void);
 
 #endif

@@ -175,7 +175,9 @@ void peer_on_reply(struct peer *peer, const struct jsonrpc_message *message);
 void peer_post(struct peer *peer, char *body);
 void peer_posts_cancel(struct peer *peer);
 
-/* Ends a session by DELETE, in the background. */
+/* --- peer_farewell.c: the end of a session --- */
+
+/* Ends the target's session by DELETE, in the background, once others let it. What `target` points at is copied. */
 void peer_farewell(const struct transfer_target *target);
 
 /* --- peer_list.c: lists --- */

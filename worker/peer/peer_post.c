@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a peer sends without waiting: answers to the server's requests, cancellations, and the DELETE that ends a
- * session. The first belong to the peer and end with it, and their number is bounded, so that a server that asks
- * endlessly gets no more than it has answers under way (over pipes, no more than wait to be read). A DELETE outlives its peer, in the background, for some
- * seconds. */
+/* What a peer sends without waiting: answers to the server's requests, and cancellations. They belong to the peer and end
+ * with it, and their number is bounded, so that a server that asks endlessly gets no more than it has answers under way
+ * (over pipes, no more than wait to be read). */
 #include "worker/peer/peer_internal.h"
-
-#include "worker/stdio/stdio_process.h"
 
 #include <stdlib.h>
 
@@ -14,15 +11,6 @@ struct peer_answer {
     struct call *call;
     struct peer_answer *next;
 };
-
-struct farewell {
-    struct transfer *transfer;
-    struct limits *limits;
-};
-
-static unsigned farewells;
-
-/* --- answers --- */
 
 static void on_answered(void *user, const struct call_reply *reply)
 {
@@ -72,38 +60,4 @@ void peer_posts_cancel(struct peer *peer)
         free(answer);
     }
     peer->answer_count = 0;
-}
-
-/* --- farewells --- */
-
-static void on_gone(void *user, const struct transfer_end *end)
-{
-    struct farewell *farewell = user;
-    if (end->http != NULL && end->http->reason == HTTP_TIMED_OUT)
-        limits_hit(farewell->limits, COUNTER_LIMIT_FAREWELL_TIME);
-    free(farewell);
-    farewells--;
-}
-
-static const struct transfer_handlers FAREWELL_HANDLERS = {.on_end = on_gone};
-
-void peer_farewell(const struct transfer_target *target)
-{
-    struct farewell *farewell = malloc(sizeof(*farewell));
-    if (farewell == NULL)
-        return;
-    farewell->limits = target->limits;
-    const struct transfer_request request = {.http_method = "DELETE",
-                                             .headers_timeout_ms = target->limits->farewell_ms,
-                                             .total_timeout_ms = target->limits->farewell_ms,
-                                             .close_after = true};
-    if (transfer_start(target, &request, &FAREWELL_HANDLERS, farewell, &farewell->transfer) == 0)
-        farewells++;
-    else
-        free(farewell);
-}
-
-unsigned peer_farewells(void)
-{
-    return farewells + stdio_process_leaving();
 }

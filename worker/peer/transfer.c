@@ -375,7 +375,7 @@ static void on_body(void *user, const uint8_t *bytes, size_t size)
     struct transfer *transfer = user;
     const char *problem = NULL;
     transfer->is_empty = false;
-    if (transfer->handlers->on_message == NULL) /* a farewell; its definition may be gone, so it could not be masked */
+    if (transfer->handlers->on_message == NULL)
         return;
     transfer->busy = true;
     if (transfer->handlers->on_heard != NULL)

@@ -74,8 +74,7 @@ struct transfer_handlers {
     void (*on_end)(void *user, const struct transfer_end *end);
 };
 
-/* 0 or a negative errno; then no handler runs. The target's definition and handlers outlive the transfer, the definition
- * of one whose bodies are not read this call. */
+/* 0 or a negative errno; then no handler runs. The target's definition and handlers outlive the transfer. */
 MUST_CHECK int transfer_start(const struct transfer_target *target, const struct transfer_request *request,
                               const struct transfer_handlers *handlers, void *user, struct transfer **out);
 
