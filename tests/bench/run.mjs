@@ -41,9 +41,9 @@ async function startSite(servers) {
   const fleet = start(join(options.bin, 'mcp-fleet'), ['--servers', String(servers), '--era', options.era,
     '--servers-file', site.servers, '--shared-file', shared, ...(certificate ? ['--tls', certificate] : [])]);
   site.fleet = await control(JSON.parse(await fleet.line()).control);
-  const redis = start('redis-server', ['--port', '0', '--unixsocket', site.redis, '--save', '', '--loglevel', 'warning',
+  const redis = start('redis-server', ['--port', '0', '--unixsocket', site.redis, '--save', '',
     '--client-output-buffer-limit', 'pubsub 0 0 0']);
-  await sleep(500);
+  while (!(await redis.line()).includes('eady to accept connections'));
   site.tally = start(join(options.bin, 'mcp-bench-tally'), [site.redis, 'mcp:tools_changed', shared]);
   site.close = async () => {
     site.fleet.close();
