@@ -166,17 +166,18 @@ async function startEnding(t, count, ms) {
 }
 
 test('of many sessions some are ended at once, the others after them: of servers that are removed, and at a stop', async (t) => {
-  const { server, under, definitions } = await startEnding(t, 300, 20);
+  const { server, under, definitions } = await startEnding(t, 300, 50);
   const servers = (from) => Object.fromEntries(definitions.slice(from));
   const broker = await startBroker(t, { servers: servers(0), args: ['--workers', '1', '--verify', '0', '--max-connecting', '10'] });
   await broker.untilAll('listening', 300);
   await broker.writeServers(servers(150));
   await until('half of them', () => under.ended.size === 150);
   await broker.untilAll('listening', 150);
-  assert.equal(under.most, 10);
+  assert.ok(under.most > 5 && under.most <= 10, `${under.most} at once`);
   under.most = 0;
   assert.equal((await broker.stop()).code, 0);
-  assert.deepEqual([under.ended.size, under.most, server.count('DELETE')], [300, 10, 300]);
+  assert.ok(under.most > 5 && under.most <= 10, `${under.most} at once`);
+  assert.deepEqual([under.ended.size, server.count('DELETE')], [300, 300]);
   assert.deepEqual([broker.log('worker.sessions_left'), broker.log('child.signalled')], [[], []]);
 });
 
