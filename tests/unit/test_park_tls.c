@@ -2,6 +2,7 @@
 /* Streams over TLS that leave libcurl, against a server of OpenSSL's in a thread: whatever comes before, while and after
  * they leave, and however they end. The path of a request says what the server does. All of it runs with streams that stay
  * in libcurl as well, and with both versions of TLS. */
+#include "worker/http/fold.h"
 #include "worker/http/http_internal.h"
 
 #include <arpa/inet.h>
@@ -25,6 +26,47 @@
 #include <cmocka.h>
 
 enum { LARGE = 40 * 1000 };
+
+/* --- OpenSSL's memory: a connection is folded while it is at rest, as in a worker --- */
+
+/* The heap, as OpenSSL would have it: allocations of its own don't fail on purpose, and its leaks are looked for. */
+static void *take(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return size > 6 * 1024 && size <= FOLD_SIZE ? fold_take() : reallocarray(NULL, 1, size);
+}
+
+static void *resize(void *memory, size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    assert_false(fold_has(memory));
+    return reallocarray(memory, 1, size);
+}
+
+static void give(void *memory, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    if (fold_has(memory))
+        fold_give(memory);
+    else
+        free(memory);
+}
+
+/* What is at rest is folded once many others have come to rest. */
+static void fold_all(void)
+{
+    void *others[100];
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
+        others[i] = fold_take();
+        assert_non_null(others[i]);
+        fold_rest(others[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++)
+        fold_give(others[i]);
+}
 
 /* --- the server --- */
 
@@ -270,6 +312,7 @@ static void begin(struct client *client, const char *path)
         uv_run(&client->loop, UV_RUN_NOWAIT);
     assert_non_null(client->exchange);
     assert_int_equal(client->http->watched, parks ? 0 : 1); /* by libcurl */
+    fold_all();
 }
 
 static void finish(struct client *client)
@@ -386,6 +429,7 @@ int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     alarm(50); /* a wait that has no end */
+    assert_true(CRYPTO_set_mem_functions(take, resize, give));
     make_certificate();
     const struct CMUnitTest tests[] = {
         TEST(test_ends),

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "common/slab.h"
+#include "worker/http/fold.h"
 #include "worker/http/tls_memory.h"
 
 #include <openssl/crypto.h>
@@ -20,17 +21,19 @@ static bool is_cell(const void *memory)
     return slab_size_of(memory) > 0;
 }
 
-static void the_small_and_the_large_are_cells(void **state)
+static void the_small_and_the_large_lie_apart(void **state)
 {
     (void)state;
     static const struct {
         size_t size;
-        bool is_cell;
-    } PIECES[] = {{1, true}, {1024, true}, {1025, false}, {4112, false}, {7632, true}, {8000, true}, {8192, false}};
+        bool is_cell, folds;
+    } PIECES[] = {{1, true, false},    {1024, true, false}, {1025, false, false}, {4112, false, false},
+                  {7632, false, true}, {8192, false, true}, {8193, false, false}};
     for (size_t i = 0; i < ARRAY_LENGTH(PIECES); i++) {
         void *piece = OPENSSL_malloc(PIECES[i].size);
         assert_non_null(piece);
         assert_int_equal(is_cell(piece), PIECES[i].is_cell);
+        assert_int_equal(fold_has(piece), PIECES[i].folds);
         memset(piece, 0xff, PIECES[i].size);
         OPENSSL_free(piece);
     }
@@ -58,7 +61,7 @@ static void what_is_brief_is_no_cell(void **state)
 static void bytes_stay_through_all_sizes(void **state)
 {
     (void)state;
-    static const size_t SIZES[] = {10, 16, 1000, 5000, 20000, 7000, 8000, 500, 3000, 12};
+    static const size_t SIZES[] = {10, 16, 1000, 5000, 20000, 7000, 8192, 9000, 8000, 500, 3000, 12};
     unsigned char *piece = OPENSSL_realloc(NULL, SIZES[0]);
     size_t had = SIZES[0];
     memset(piece, 'x', had);
@@ -83,7 +86,7 @@ static void connections_come_and_go(void **state)
         for (size_t i = 0; i < ARRAY_LENGTH(connections); i++) {
             connections[i] = SSL_new(context);
             assert_non_null(connections[i]);
-            assert_true(is_cell(connections[i]));
+            assert_true(fold_has(connections[i]));
         }
         for (size_t i = 0; i < ARRAY_LENGTH(connections); i++)
             SSL_free(connections[i * 7 % ARRAY_LENGTH(connections)]);
@@ -95,7 +98,7 @@ static void connections_come_and_go(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_small_and_the_large_are_cells),
+        cmocka_unit_test(the_small_and_the_large_lie_apart),
         cmocka_unit_test(what_is_brief_is_no_cell),
         cmocka_unit_test(bytes_stay_through_all_sizes),
         cmocka_unit_test(connections_come_and_go),

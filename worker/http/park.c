@@ -48,7 +48,7 @@ static ssize_t receive(struct park *park, struct park_place *place)
         return got < 0 ? -errno : got;
     }
     int result = place->settled ? 0 : settle(park, place);
-    return result < 0 ? result : park_tls_read(place->tls, park->buffer, BUFFER_SIZE);
+    return result < 0 ? result : park_tls_read(place->tls, place->fd, park->buffer, BUFFER_SIZE);
 }
 
 static void read_place(struct park *park, struct park_place *place)
@@ -120,7 +120,7 @@ int park_enter(struct park *park, struct park_place *place, int fd, struct ssl_s
     struct epoll_event event = {.events = tls ? EPOLLIN | EPOLLOUT : EPOLLIN, .data.ptr = place};
     if (epoll_ctl(park->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
         return -errno;
-    int result = tls ? park_tls_take(tls, fd) : 0;
+    int result = tls ? park_tls_take(tls) : 0;
     if (result != 0) {
         epoll_ctl(park->epoll, EPOLL_CTL_DEL, fd, NULL);
         return result;
@@ -139,7 +139,7 @@ void park_leave(struct park *park, struct park_place *place)
         if (park->events[i].data.ptr == place)
             park->events[i].data.ptr = NULL;
     epoll_ctl(park->epoll, EPOLL_CTL_DEL, place->fd, NULL);
-    park_tls_close(place->tls);
+    park_tls_close(place->tls, place->fd);
     close(place->fd);
     place->fd = -1;
     if (--park->taken == 0)

@@ -2,7 +2,7 @@
 /* How a TLS connection leaves libcurl, which has no way to give one away. It closes a connection with all of its
  * transfer: reads once more, says goodbye, has SSL_set_connect_state wipe the keys, and frees. So before that
  *
- *   - a reference keeps the SSL alive, and its BIO, which is libcurl's, is exchanged for one of the duplicate descriptor;
+ *   - a reference keeps the SSL alive, and its BIO, which is libcurl's, is exchanged for the one of all that were taken;
  *   - it is marked as closed in both directions and quiet, whereupon OpenSSL neither reads nor writes;
  *   - SSL_set_connect_state is defined here, and leaves alone an SSL that was taken. All other calls go to OpenSSL's.
  *
@@ -21,11 +21,14 @@
  * That context of libcurl's, and the certificates, are some hundred small pieces that are soon freed again: SSL_CTX_new and
  * d2i_X509 are defined here to tell so to tls_memory.c.
  *
+ * Between two reads an SSL is at rest, and nobody but this file reaches for it: see fold.c.
+ *
  * Nothing is written but the goodbye, and OpenSSL's answers to KeyUpdate. A peer that asks for so many that they don't go
  * out is given up, for the park waits for no socket to become writable. */
 #include "worker/http/park_tls.h"
 
 #include "common/clock.h"
+#include "worker/http/fold.h"
 #include "worker/http/tls_memory.h"
 
 #include <dlfcn.h>
@@ -54,6 +57,9 @@ struct park_tls_authority {
 };
 
 static struct park_tls_authority authorities[AUTHORITIES_MAX];
+
+/* That of all connections that were taken. It has the descriptor of the one that is in use. */
+static BIO *socket_bio;
 
 /* In the next SSL_new of this thread, one context stands for another. */
 static _Thread_local SSL_CTX *replaced, *replacement;
@@ -168,18 +174,19 @@ bool park_tls_can(void)
     return first == SSL_set_connect_state && mark_index() >= 0;
 }
 
-int park_tls_take(SSL *tls, int fd)
+int park_tls_take(SSL *tls)
 {
     if (!SSL_is_init_finished(tls) || SSL_get_shutdown(tls) != 0)
         return -ENOTCONN;
-    BIO *bio = BIO_new_socket(fd, BIO_NOCLOSE);
-    if (!bio || !SSL_set_ex_data(tls, mark_index(), tls)) {
-        BIO_free(bio);
+    if (!socket_bio)
+        socket_bio = BIO_new(BIO_s_socket());
+    if (!socket_bio || !SSL_set_ex_data(tls, mark_index(), tls)) {
         ERR_clear_error();
         return -ENOMEM;
     }
     SSL_up_ref(tls);
-    SSL_set_bio(tls, bio, bio);
+    BIO_up_ref(socket_bio);
+    SSL_set_bio(tls, socket_bio, socket_bio);
     SSL_set_app_data(tls, NULL); /* libcurl's, where it looks when a ticket comes */
     SSL_set_quiet_shutdown(tls, 1);
     SSL_set_shutdown(tls, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
@@ -230,6 +237,7 @@ static void shed(SSL *tls)
     const struct shared *with = shared_of(SSL_get_ssl_method(tls));
     if (with && SSL_set_SSL_CTX(tls, with->context) == with->context)
         SSL_set_session(tls, with->session);
+    (void)SSL_set_alpn_protos(tls, NULL, 0);
     SSL_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
     ERR_clear_error();
 }
@@ -246,7 +254,7 @@ int park_tls_settle(SSL *tls)
     return 0;
 }
 
-ssize_t park_tls_read(SSL *tls, uint8_t *bytes, size_t size)
+static ssize_t read_some(SSL *tls, uint8_t *bytes, size_t size)
 {
     size_t got = 0;
     ERR_clear_error();
@@ -270,10 +278,26 @@ ssize_t park_tls_read(SSL *tls, uint8_t *bytes, size_t size)
     }
 }
 
-void park_tls_close(SSL *tls)
+static void begin(SSL *tls, int fd)
+{
+    fold_wake(tls);
+    BIO_set_fd(socket_bio, fd, BIO_NOCLOSE);
+    BIO_clear_flags(socket_bio, BIO_FLAGS_IN_EOF); /* another's end */
+}
+
+ssize_t park_tls_read(SSL *tls, int fd, uint8_t *bytes, size_t size)
+{
+    begin(tls, fd);
+    ssize_t got = read_some(tls, bytes, size);
+    fold_rest(tls);
+    return got;
+}
+
+void park_tls_close(SSL *tls, int fd)
 {
     if (!tls)
         return;
+    begin(tls, fd);
     SSL_shutdown(tls);
     ERR_clear_error();
     SSL_free(tls);

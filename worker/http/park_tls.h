@@ -26,18 +26,19 @@ struct park_tls_authority *park_tls_authority(const char *ca_file);
  * given have the same settings, and are to be verified by the authority's file. */
 void park_tls_share(struct ssl_ctx_st *context, struct park_tls_authority *authority);
 
-/* Takes a share in libcurl's `tls`, to be read from `fd`, a duplicate of its socket, from here on. libcurl must not read or
- * write it any more, and let go of it before the first park_tls_read. 0, or a negative errno: all is as before. */
-MUST_CHECK int park_tls_take(struct ssl_st *tls, int fd);
+/* Takes a share in libcurl's `tls`. libcurl must not read or write it any more, and let go of it before the first
+ * park_tls_read. 0, or a negative errno: all is as before. */
+MUST_CHECK int park_tls_take(struct ssl_st *tls);
 
 /* libcurl has let go. 0 or a negative errno: it has not left the connection as it was, and nothing can be read. */
 MUST_CHECK int park_tls_settle(struct ssl_st *tls);
 
-/* Bytes, at most one record's; 0 when the peer has closed in order; -EAGAIN when there are none yet; or another negative
- * errno. `size` must have room for a record, so that none waits where the socket does not tell. */
-MUST_CHECK ssize_t park_tls_read(struct ssl_st *tls, uint8_t *bytes, size_t size);
+/* Reads `fd`, a duplicate of libcurl's socket: bytes, at most one record's; 0 when the peer has closed in order; -EAGAIN when
+ * there are none yet; or another negative errno. `size` must have room for a record, so that none waits where the socket does
+ * not tell. */
+MUST_CHECK ssize_t park_tls_read(struct ssl_st *tls, int fd, uint8_t *bytes, size_t size);
 
 /* Says goodbye to the peer and frees it; the descriptor stays the caller's. NULL does nothing. */
-void park_tls_close(struct ssl_st *tls);
+void park_tls_close(struct ssl_st *tls, int fd);
 
 #endif
