@@ -30,6 +30,7 @@ struct bus_pub_options {
     mode_t mode;          /* of the socket file, when listening */
     int queue;            /* messages that wait for each subscriber; older ones are dropped */
     int pipes_max;        /* subscribers at once, 0: 1024; more are closed as they come, and counted */
+    bool is_uncached;     /* threads of nng's keep no memory of messages for others, which costs a little for each */
     uv_async_t *arrivals; /* sent once a subscriber has come that hears what is sent from then on; NULL: nobody cares */
 };
 MUST_CHECK int bus_pub_open(const struct bus_pub_options *options, struct bus_pub **out);

@@ -62,7 +62,7 @@ static int send_question(struct bus_socket *socket, const char *path, nng_msg *q
 static int exchange(struct bus_socket *socket, const char *path, const void *bytes, size_t size, uint64_t deadline_ms,
                     nng_msg **answer)
 {
-    nng_msg *question = bus_message(bytes, size);
+    nng_msg *question = bus_message(bytes, size, 0);
     if (!question)
         return -ENOMEM;
     /* Never sent again by itself: a command must not be carried out twice. */

@@ -48,7 +48,7 @@ void bus_socket_close(struct bus_socket *socket);
 /* An on_pipe whose `user` is the uv_async_t to be sent. */
 void bus_wake(void *async, bool added);
 
-/* A new message with a copy of the bytes; NULL without memory. */
-nng_msg *bus_message(const void *bytes, size_t size);
+/* A new message with a copy of the bytes, and memory for `room` of them at least; NULL without memory. */
+nng_msg *bus_message(const void *bytes, size_t size, size_t room);
 
 #endif

@@ -23,9 +23,14 @@
 
 /* --- pub --- */
 
+/* glibc keeps no pieces larger than 1032 bytes for the thread that has freed them, where no trim gets at them. After a wave those
+ * of nng's threads would lie scattered over the heap of the thread that sends. */
+enum { UNCACHED = 1088 };
+
 struct bus_pub {
     struct bus_socket socket;
     struct bus_drops drops;
+    size_t room; /* of each message, at least */
 };
 
 static int queue_length(size_t queue)
@@ -46,6 +51,7 @@ int bus_pub_open(const struct bus_pub_options *options, struct bus_pub **out)
     if (!pub)
         return -ENOMEM;
     pub->socket.pipes_max = options->pipes_max;
+    pub->room = options->is_uncached ? UNCACHED : 0;
     /* A subscriber sends nothing, so the smallest bound there is will do. */
     int result = bus_socket_open(&pub->socket, nng_pub0_open, 1);
     if (result < 0)
@@ -78,7 +84,7 @@ int bus_pub_send(struct bus_pub *pub, const void *bytes, size_t size)
 {
     if (!bus_pub_is_heard(pub))
         return 0; /* nng would take it, and drop it */
-    nng_msg *message = bus_message(bytes, size);
+    nng_msg *message = bus_message(bytes, size, pub->room);
     if (!message)
         return -ENOMEM;
     int result = nng_sendmsg(pub->socket.nng, message, NNG_FLAG_NONBLOCK);

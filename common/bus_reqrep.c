@@ -239,7 +239,7 @@ int bus_question_peer(const struct bus_question *question, struct bus_peer *peer
 void bus_question_answer(struct bus_question *question, const void *bytes, size_t size)
 {
     assert(question->phase == PHASE_HELD);
-    nng_msg *message = bus_message(bytes, size);
+    nng_msg *message = bus_message(bytes, size, 0);
     if (!message) {
         bus_question_drop(question);
         return;
@@ -363,7 +363,7 @@ int bus_req_open(uv_loop_t *loop, const char *path, size_t max, struct bus_req *
 int bus_req_ask(struct bus_req *req, const void *bytes, size_t size,
                 void (*on_answer)(void *user, const void *bytes, size_t size), void *user)
 {
-    nng_msg *question = bus_message(bytes, size);
+    nng_msg *question = bus_message(bytes, size, 0);
     if (!question)
         return -ENOMEM;
     if (req->phase != PHASE_IDLE) {

@@ -176,12 +176,14 @@ void bus_socket_close(struct bus_socket *socket)
     socket->nng = (nng_socket)NNG_SOCKET_INITIALIZER;
 }
 
-nng_msg *bus_message(const void *bytes, size_t size)
+nng_msg *bus_message(const void *bytes, size_t size, size_t room)
 {
     nng_msg *message;
-    if (nng_msg_alloc(&message, size) != 0)
+    if (nng_msg_alloc(&message, size > room ? size : room) != 0)
         return NULL;
     if (size > 0)
         memcpy(nng_msg_body(message), bytes, size);
+    if (room > size)
+        nng_msg_chop(message, room - size);
     return message;
 }

@@ -5,6 +5,8 @@
  * done, all of it may have been used. */
 #include "common/trim.h"
 
+#include "common/slab.h"
+
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,21 +15,15 @@
 
 /* glibc keeps some free pieces of each small size for the thread that has freed them, and nobody else. After a wave they lie
  * scattered, nearly each on a page of its own, which then is not free. So they are exchanged for others, which come out of
- * what is free side by side. */
+ * what is free side by side: all at once, or some would come from between those that are still to go. */
 static void exchange_cached_pieces(void)
 {
-    enum { SMALLEST = 24, LARGEST = 1032, STEP = 16, KEPT = 7 };
-    void *cached[KEPT], *fresh[KEPT];
-    for (size_t size = SMALLEST; size <= LARGEST; size += STEP) {
-        for (size_t i = 0; i < KEPT; i++)
-            cached[i] = malloc(size);
-        for (size_t i = 0; i < KEPT; i++)
-            fresh[i] = malloc(size);
-        for (size_t i = 0; i < KEPT; i++)
-            free(fresh[i]);
-        for (size_t i = 0; i < KEPT; i++)
-            free(cached[i]);
-    }
+    enum { SMALLEST = 24, STEP = 16, SIZES = 64, KEPT = 7, ALL = SIZES * KEPT };
+    void *pieces[2 * ALL]; /* first those that are cached now, then the others */
+    for (size_t i = 0; i < 2 * ALL; i++)
+        pieces[i] = malloc(SMALLEST + i % ALL / KEPT * STEP);
+    for (size_t i = 2 * ALL; i-- > 0;)
+        free(pieces[i]);
 }
 
 /* glibc sorts its "fast" pieces in again whenever 64 KiB in a row become free, which every buffer of libcurl's and of
@@ -39,7 +35,8 @@ void trim_prepare(void)
 
 bool trim_is_calm(struct trim *trim, uint64_t work)
 {
-    bool is_calm = work - trim->work < TRIM_CALM;
+    uint64_t moved = work > trim->work ? work - trim->work : trim->work - work;
+    bool is_calm = moved < TRIM_CALM;
     trim->work = work;
     if (!is_calm)
         trim->settled = 0;
@@ -51,6 +48,7 @@ bool trim_is_calm(struct trim *trim, uint64_t work)
 
 bool trim_look(struct trim *trim)
 {
+    slab_trim(&slab_held);
     size_t free_now = mallinfo2().fordblks;
     if (free_now < trim->settled)
         trim->settled = free_now;

@@ -20,13 +20,15 @@ struct trim {
     bool was_busy;  /* then */
 };
 
-/* Whether this is a time to look: less than TRIM_CALM was done since this was asked last, a second ago or so. `work` counts
- * what must not be held up; who allocates waits for a trim that is under way. Not while another thread looks,
- * and in the thread that has most of the memory: after busy times what is kept free for it alone is exchanged. */
+/* Whether this is a time to look: `work`, a count of what must not be held up and of what comes and goes, has moved by less
+ * than TRIM_CALM, either way, since this was asked last, a second ago or so; who allocates waits for a trim that is under
+ * way. Not while another thread looks, and in the thread that has most of the memory: after busy times what is kept free
+ * for it alone is exchanged. */
 bool trim_is_calm(struct trim *trim, uint64_t work);
 
-/* To be called each second or so: when TRIM_WORTH bytes more are free than were, gives them back, which may take some
- * milliseconds, and much longer in a heap of many pieces. True when it has. Any thread, one at a time. */
+/* To be called each second or so: gives back the empty blocks of slab_held, and, when TRIM_WORTH bytes of the heap more are
+ * free than were, those, which may take some milliseconds, and much longer in a heap of many pieces. True when it has given
+ * those. Any thread, one at a time. */
 bool trim_look(struct trim *trim);
 
 /* Makes memory of the heap zero, and gives those of its pages that lie wholly within back to the system. For parts of large

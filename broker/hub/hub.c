@@ -234,7 +234,7 @@ static void on_unused(void *user, uint32_t first, uint32_t end)
 static void on_second(void *user)
 {
     struct hub *hub = user;
-    if (trim_is_calm(&hub->trim, fanout_sequence(hub->fanout))) {
+    if (trim_is_calm(&hub->trim, fanout_sequence(hub->fanout) + roster_count(hub->roster))) {
         (void)trim_look(&hub->trim); /* first, so that it sees what the registry has used */
         registry_rest(hub->registry);
     }

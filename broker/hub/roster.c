@@ -210,6 +210,14 @@ void roster_remove(struct roster *roster, uint32_t row)
     server_def_destroy(roster_take(roster, row));
 }
 
+/* Nobody has a row: what was used by the most that there were is the system's again. */
+static void begin_anew(struct roster *roster)
+{
+    trim_clear(roster->by_id, ((size_t)roster->mask + 1) * sizeof(*roster->by_id));
+    trim_clear(roster->free, roster->free_count * sizeof(*roster->free));
+    roster->end = roster->free_count = 0;
+}
+
 void roster_release(struct roster *roster, uint32_t row)
 {
     struct entry *entry = &roster->entries[row];
@@ -219,6 +227,8 @@ void roster_release(struct roster *roster, uint32_t row)
     entry_clear(entry);
     entry->in_use = false;
     roster->free[roster->free_count++] = row;
+    if (roster->free_count == roster->end)
+        begin_anew(roster);
 }
 
 uint32_t roster_find(const struct roster *roster, const char *id)

@@ -28,7 +28,7 @@ void roster_destroy(struct roster *roster);
 /* Servers that have a definition. */
 uint32_t roster_count(const struct roster *roster);
 
-/* One past the highest row that was ever in use: where a walk over all rows ends. */
+/* One past the highest row that was in use since none was: where a walk over all rows ends. */
 uint32_t roster_end(const struct roster *roster);
 
 /* Keeps `row`, which the table has from an earlier hub, for the server `id` (NULL: for none, until it is released).

@@ -144,8 +144,9 @@ static struct bus_sub *open_sub(enum bus_end end, const char *topic, size_t max,
 static struct bus_pub *open_pub(enum bus_end end)
 {
     struct bus_pub *pub = NULL;
-    assert_int_equal(
-        bus_pub_open(&(struct bus_pub_options){.path = path, .end = end, .mode = 0660, .queue = 1000}, &pub), 0);
+    const struct bus_pub_options options = {
+        .path = path, .end = end, .mode = 0660, .queue = 1000, .is_uncached = end == BUS_DIAL /* as a worker's */};
+    assert_int_equal(bus_pub_open(&options, &pub), 0);
     return pub;
 }
 

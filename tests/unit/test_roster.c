@@ -101,6 +101,23 @@ static void rows_in_no_use_are_forgotten_and_used_again(void **state)
     assert_int_equal(roster_count(roster), ROWS);
 }
 
+static void begins_anew_when_nobody_has_a_row(void **state)
+{
+    struct roster *roster = *state;
+    for (unsigned i = 0; i < ROWS; i++)
+        add(roster, id_of(i));
+    for (unsigned i = 0; i < ROWS; i++) {
+        roster_remove(roster, i);
+        assert_int_equal(roster_end(roster), ROWS);
+        roster_release(roster, i);
+    }
+    assert_int_equal(roster_end(roster), 0);
+    for (unsigned i = 0; i < ROWS; i++) {
+        assert_int_equal(roster_find(roster, id_of(i)), ROSTER_NO_ROW);
+        assert_int_equal(add(roster, id_of(i)), i);
+    }
+}
+
 static void removed_id_may_come_again_at_another_row(void **state)
 {
     struct roster *roster = *state;
@@ -141,7 +158,8 @@ static void held_id_can_be_given_up(void **state)
     assert_int_equal(roster_hold(roster, 2, "a"), 0);
     roster_release(roster, 2);
     assert_int_equal(roster_find(roster, "a"), ROSTER_NO_ROW);
-    assert_int_equal(add(roster, "a"), 2);
+    uint32_t row = add(roster, "a");
+    assert_int_equal(roster_find(roster, "a"), row);
 }
 
 static void replaced_keeps_its_row_and_renews_its_identity(void **state)
@@ -204,6 +222,7 @@ int main(void)
         ROSTER_TEST(known_id_is_not_added_twice),
         ROSTER_TEST(full_is_told_and_released_rows_are_used_again),
         ROSTER_TEST(rows_in_no_use_are_forgotten_and_used_again),
+        ROSTER_TEST(begins_anew_when_nobody_has_a_row),
         ROSTER_TEST(removed_id_may_come_again_at_another_row),
         ROSTER_TEST(held_rows_wait_for_their_ids),
         ROSTER_TEST(held_id_can_be_given_up),

@@ -45,6 +45,27 @@ static void test_takes_in_order_and_only_what_is_due(void **unused)
     timeline_fini(&timeline);
 }
 
+static void test_room_follows_the_nodes(void **unused)
+{
+    (void)unused;
+    struct timeline timeline = {0};
+    struct timeline_node nodes[NODES] = {{0}};
+    assert_int_equal(timeline_reserve(&timeline, NODES), 0);
+    size_t most = timeline.capacity;
+    for (size_t i = 0; i < NODES; i++)
+        timeline_set(&timeline, &nodes[i], NODES - i);
+    for (size_t left = NODES; left-- > 0;) {
+        timeline_clear(&timeline, &nodes[left]);
+        timeline_release(&timeline, left);
+        assert_true(timeline.capacity >= left);
+        assert_int_equal(timeline_next(&timeline), left ? NODES - left + 1 : TIMELINE_NEVER);
+    }
+    assert_true(timeline.capacity < most);
+    assert_int_equal(timeline_reserve(&timeline, NODES), 0);
+    assert_int_equal(timeline.capacity, most);
+    timeline_fini(&timeline);
+}
+
 static uint32_t next_random(uint32_t *state)
 {
     *state = *state * 1664525U + 1013904223U;
@@ -96,6 +117,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_takes_in_order_and_only_what_is_due),
+        cmocka_unit_test(test_room_follows_the_nodes),
         cmocka_unit_test(test_agrees_with_a_search),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

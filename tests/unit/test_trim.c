@@ -64,6 +64,8 @@ static void looks_only_when_little_is_done(void **unused)
     assert_false(trim_is_calm(&trim, 3 * TRIM_CALM));
     assert_int_equal(trim.settled, 0); /* what was given back before may have been used */
     assert_true(trim_is_calm(&trim, 3 * TRIM_CALM));
+    assert_true(trim_is_calm(&trim, 2 * TRIM_CALM + 1)); /* there is less than there was */
+    assert_false(trim_is_calm(&trim, TRIM_CALM + 1));
 }
 
 static void clears_what_it_was_given_and_nothing_else(void **unused)

@@ -188,7 +188,7 @@ void conn_part(struct conn *conn, enum conn_parting parting)
 {
     conn_state_feed(conn, parting == CONN_DROPPED ? CONN_EVENT_DROPPED : CONN_EVENT_STOPPED, NULL);
     timeline_clear(conn->env->timeline, &conn->timer);
-    conn->env->count--;
+    timeline_release(conn->env->timeline, --conn->env->count);
     conn_list_free(conn);
     server_def_destroy(conn->def);
     slab_give(&slab_held, conn, sizeof(*conn));

@@ -44,7 +44,7 @@ int publish_open(const char *run_dir, int queue, struct table *table, int slot, 
     publish->slot = slot;
     publish->start_count = start_count;
     buf_init(&publish->message, BELL_BYTES_MAX);
-    const struct bus_pub_options options = {.path = path, .end = BUS_DIAL, .queue = queue};
+    const struct bus_pub_options options = {.path = path, .end = BUS_DIAL, .queue = queue, .is_uncached = true};
     result = bus_pub_open(&options, &publish->bus);
     if (result) {
         free(publish);

@@ -21,19 +21,33 @@ struct timeline_place {
     struct timeline_node *node;
 };
 
-int timeline_reserve(struct timeline *timeline, size_t count)
+enum { CAPACITY_MIN = 64 };
+
+static MUST_CHECK int resize(struct timeline *timeline, size_t capacity)
 {
-    if (count <= timeline->capacity)
-        return 0;
-    size_t capacity = timeline->capacity ? timeline->capacity : 64;
-    while (capacity < count)
-        capacity *= 2;
     struct timeline_place *heap = realloc(timeline->heap, capacity * sizeof(*heap));
     if (!heap)
         return -ENOMEM;
     timeline->heap = heap;
     timeline->capacity = capacity;
     return 0;
+}
+
+int timeline_reserve(struct timeline *timeline, size_t count)
+{
+    if (count <= timeline->capacity)
+        return 0;
+    size_t capacity = timeline->capacity ? timeline->capacity : CAPACITY_MIN;
+    while (capacity < count)
+        capacity *= 2;
+    return resize(timeline, capacity);
+}
+
+void timeline_release(struct timeline *timeline, size_t count)
+{
+    assert(count >= timeline->count);
+    if (timeline->capacity > CAPACITY_MIN && count <= timeline->capacity / 4)
+        (void)!resize(timeline, timeline->capacity / 2);
 }
 
 void timeline_fini(struct timeline *timeline)

@@ -24,6 +24,9 @@ struct timeline {
 
 /* Makes room for `count` nodes in all, so that setting one never fails. 0 or -ENOMEM. */
 MUST_CHECK int timeline_reserve(struct timeline *timeline, size_t count);
+
+/* There will be `count` nodes from now on: gives back much room that this leaves unused. */
+void timeline_release(struct timeline *timeline, size_t count);
 void timeline_fini(struct timeline *timeline);
 
 /* Sets or moves it; TIMELINE_NEVER clears it. */
