@@ -108,7 +108,9 @@ static void on_waited(void *user)
 static void learn(struct probe *probe, const struct peer_facts *facts)
 {
     struct probe_report *report = &probe->report;
+    const char *version = facts->protocol_version ? facts->protocol_version : report->facts.protocol_version;
     report->facts = *facts;
+    report->facts.protocol_version = version;
     report->facts.server_info = NULL;
     if (facts->server_info)
         table_text(report->server_info, sizeof(report->server_info), facts->server_info);
@@ -207,7 +209,7 @@ static void look(struct probe *probe)
 {
     probe->report.state = STATE_CONNECTING;
     probe->report.started_ms = clock_mono_ms();
-    int result = peer_start(&probe->env, probe->def, ERA_UNKNOWN, &HANDLERS, probe, &probe->peer);
+    int result = peer_start(&probe->env, probe->def, ERA_UNKNOWN, probe, &probe->peer);
     if (result == 0) {
         while (!is_over(probe))
             uv_run(&probe->loop, UV_RUN_ONCE);
@@ -234,6 +236,7 @@ static int look_with_engines(struct probe *probe)
     limits_set(&probe->limits, &config);
     probe->env.loop = &probe->loop;
     probe->env.limits = &probe->limits;
+    probe->env.handlers = &HANDLERS;
     probe->env.connect_timeout_ms = config.connect_timeout;
     config_fini(&config);
 

@@ -327,6 +327,7 @@ static int create_env(struct worker *worker)
     worker->peers.loop = worker->loop;
     worker->peers.http = worker->http;
     worker->peers.limits = &worker->limits;
+    worker->peers.handlers = &conn_peer_handlers;
     worker->peers.oauth = worker->oauth;
     worker->peers.connect_timeout_ms = worker->config.connect_timeout;
     worker->env.table = worker->table;

@@ -56,15 +56,13 @@ static struct peer *last_peer; /* the newest; NULL when it is closed */
 static int peers_open, peers_started, start_result, list_result;
 static bool pings_help;
 
-int peer_start(const struct peer_env *env, const struct server_def *def, enum era hint,
-               const struct peer_handlers *handlers, void *user, struct peer **out)
+int peer_start(const struct peer_env *env, const struct server_def *def, enum era hint, void *user, struct peer **out)
 {
-    (void)env;
     if (start_result)
         return start_result;
     struct peer *peer = calloc(1, sizeof(*peer));
     assert_non_null(peer);
-    *peer = (struct peer){.def = def, .hint = hint, .handlers = handlers, .user = user};
+    *peer = (struct peer){.def = def, .hint = hint, .handlers = env->handlers, .user = user};
     peers_open++;
     peers_started++;
     last_peer = *out = peer;
@@ -130,6 +128,7 @@ static void attach(void)
 {
     struct admission_limits limits = {world.config.max_connections, world.config.max_connecting,
                                       world.config.max_per_host};
+    world.peers.handlers = &conn_peer_handlers;
     world.env = (struct conn_env){
         .table = world.table,
         .slot = SLOT,

@@ -29,7 +29,7 @@ struct conn_env {
     struct table *table;
     int slot;
     const struct config *config;
-    const struct peer_env *peers;
+    const struct peer_env *peers; /* which tell conn_peer_handlers */
     struct publish *publish;
     struct timeline *timeline;
     struct admission *admission;
@@ -38,6 +38,8 @@ struct conn_env {
     uint64_t random;                /* state of the generator behind all jitter; any value */
     size_t count;                   /* connections that there are */
 };
+
+extern const struct peer_handlers conn_peer_handlers;
 
 /* Takes over the row, which must be this slot's: goes on from what stands there. Takes `def` on success. 0 or -ENOMEM. */
 MUST_CHECK int conn_create(struct conn_env *env, uint32_t row, uint32_t incarnation, struct server_def *def,

@@ -72,10 +72,6 @@ static_assert(sizeof(struct conn) <= 176, "a connection is small");
 uint32_t conn_random(struct conn_env *env);
 void conn_count(const struct conn *conn, enum counter counter);
 
-/* --- conn_peer.c --- */
-
-extern const struct peer_handlers conn_peer_handlers;
-
 /* --- conn_state.c --- */
 
 /* What is known beside the event. */

@@ -242,7 +242,7 @@ static enum era hint_of(const struct conn *conn)
 static void start_attempt(struct conn *conn)
 {
     conn_count(conn, COUNTER_CONNECTS);
-    int result = peer_start(conn->env->peers, conn->def, hint_of(conn), &conn_peer_handlers, conn, &conn->peer);
+    int result = peer_start(conn->env->peers, conn->def, hint_of(conn), conn, &conn->peer);
     if (result == 0) {
         conn->peer_def = conn->def;
         return;

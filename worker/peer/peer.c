@@ -29,6 +29,34 @@ static uint8_t bit_of(enum era era)
     return (uint8_t)(1U << era);
 }
 
+/* --- what is under way --- */
+
+struct peer_task *peer_task_find(struct peer_task *tasks, enum peer_task_type type)
+{
+    while (tasks != NULL && tasks->type != type)
+        tasks = tasks->next;
+    return tasks;
+}
+
+void peer_task_add(struct peer *peer, struct peer_task *task, enum peer_task_type type)
+{
+    *task = (struct peer_task){.next = peer->tasks, .type = type};
+    peer->tasks = task;
+}
+
+void peer_task_remove(struct peer *peer, const struct peer_task *task)
+{
+    struct peer_task **link = &peer->tasks;
+    while (*link != task)
+        link = &(*link)->next;
+    *link = task->next;
+}
+
+struct peer_attempt *peer_attempt(const struct peer *peer)
+{
+    return (struct peer_attempt *)peer_task_find(peer->tasks, PEER_ATTEMPT);
+}
+
 /* --- for the eras --- */
 
 uint64_t peer_attempt_ms(const struct peer *peer)
@@ -58,7 +86,8 @@ struct transfer_target peer_target(const struct peer *peer)
 
 void peer_count(struct peer *peer)
 {
-    if (peer->handlers->on_request != NULL && peer->handlers->on_request(peer->user) > peer->env->limits->requests)
+    const struct peer_env *env = peer->env;
+    if (env->handlers->on_request != NULL && env->handlers->on_request(peer->user) > env->limits->requests)
         peer->is_too_much = true;
 }
 
@@ -86,26 +115,29 @@ int peer_call(struct peer *peer, const struct call_request *wanted, const struct
 
 void peer_set_step(struct peer *peer, const char *step)
 {
-    if (peer->attempt != NULL)
-        peer->attempt->step = step;
+    struct peer_attempt *attempt = peer_attempt(peer);
+    if (attempt != NULL)
+        attempt->step = step;
 }
 
 const char *peer_step(const struct peer *peer)
 {
-    return peer->attempt != NULL ? peer->attempt->step : "";
+    const struct peer_attempt *attempt = peer_attempt(peer);
+    return attempt != NULL ? attempt->step : "";
 }
 
 void peer_greet(struct peer *peer, const struct mcp_hello *hello)
 {
     peer->known_era = (uint8_t)peer->era->era;
-    peer->version = hello->version;
     peer->advertised = hello->advertised;
     peer->has = hello->has;
     peer->heard = hello->advertised & peer->def->events;
-    if (peer->attempt == NULL)
+    struct peer_attempt *attempt = peer_attempt(peer);
+    if (attempt == NULL)
         return;
-    free(peer->attempt->server_info);
-    peer->attempt->server_info = strdup(hello->server_info);
+    attempt->version = hello->version;
+    free(attempt->server_info);
+    attempt->server_info = strdup(hello->server_info);
 }
 
 static void attempt_destroy(struct peer_attempt *attempt)
@@ -121,12 +153,13 @@ static void attempt_destroy(struct peer_attempt *attempt)
  * the handler may close. */
 static struct peer_attempt *end_attempt(struct peer *peer, struct peer_facts *facts)
 {
-    struct peer_attempt *attempt = peer->attempt;
-    peer->attempt = NULL;
-    if (attempt != NULL)
+    struct peer_attempt *attempt = peer_attempt(peer);
+    if (attempt != NULL) {
+        peer_task_remove(peer, &attempt->task);
         delay_cancel(&attempt->limit);
+    }
     *facts = (struct peer_facts){.era = (enum era)peer->known_era,
-                                 .protocol_version = peer->version,
+                                 .protocol_version = attempt != NULL ? attempt->version : NULL,
                                  .server_info = attempt != NULL ? attempt->server_info : NULL,
                                  .advertised = peer->advertised,
                                  .has = peer->has,
@@ -139,7 +172,7 @@ void peer_listening(struct peer *peer)
     struct peer_facts facts;
     struct peer_attempt *attempt = end_attempt(peer, &facts);
     peer->is_listening = true;
-    peer->handlers->on_listening(peer->user, &facts);
+    peer->env->handlers->on_listening(peer->user, &facts);
     attempt_destroy(attempt);
 }
 
@@ -160,7 +193,7 @@ void peer_on_heard(struct peer *peer)
     if (peer->is_too_much)
         end_too_much(peer);
     else
-        peer->handlers->on_heard(peer->user);
+        peer->env->handlers->on_heard(peer->user);
 }
 
 void peer_on_message(struct peer *peer, const struct jsonrpc_message *message)
@@ -173,7 +206,7 @@ void peer_on_message(struct peer *peer, const struct jsonrpc_message *message)
     else if (message->type == JSONRPC_REQUEST && peer->era->answers_requests)
         peer_post(peer, mcp_answer(message));
     else if (mcp_is_list_changed(message, &kind) && peer->is_listening && (peer->def->events & (1U << kind)) != 0)
-        peer->handlers->on_changed(peer->user, kind);
+        peer->env->handlers->on_changed(peer->user, kind);
 }
 
 void peer_on_reply(struct peer *peer, const struct jsonrpc_message *message)
@@ -208,7 +241,7 @@ void peer_end_as(struct peer *peer, const struct peer_end *end)
     peer->is_unsupported = end->reason == PEER_UNSUPPORTED;
     if (!peer->is_unsupported)
         close_all(peer);
-    peer->handlers->on_end(peer->user, end, &facts);
+    peer->env->handlers->on_end(peer->user, end, &facts);
     attempt_destroy(attempt);
 }
 
@@ -365,7 +398,7 @@ static const struct peer_era *const STDIO_ERAS[ERA_COUNT] = {
 static int start_era(struct peer *peer, enum era era)
 {
     peer->era = peer->def->transport == TRANSPORT_STDIO ? STDIO_ERAS[era] : ERAS[era];
-    peer->attempt->tried |= bit_of(era);
+    peer_attempt(peer)->tried |= bit_of(era);
     assert(peer->era != NULL);
     int result = peer->era->start(peer);
     if (result != 0)
@@ -385,13 +418,14 @@ static enum era choose_first(const struct server_def *def, enum era hint)
 /* The next era to try, or ERA_UNKNOWN. Over pipes the eras change without starting anew. */
 static enum era choose_next(const struct peer *peer)
 {
+    const struct peer_attempt *attempt = peer_attempt(peer);
     if (peer->def->transport != TRANSPORT_HTTP)
         return ERA_UNKNOWN;
-    if ((peer->attempt->tried & bit_of(ERA_STATELESS)) == 0)
+    if ((attempt->tried & bit_of(ERA_STATELESS)) == 0)
         return ERA_STATELESS;
-    if ((peer->attempt->tried & bit_of(ERA_SESSION)) == 0)
+    if ((attempt->tried & bit_of(ERA_SESSION)) == 0)
         return ERA_SESSION;
-    if ((peer->attempt->tried & bit_of(ERA_SSE)) == 0 && peer->attempt->may_be_sse)
+    if ((attempt->tried & bit_of(ERA_SSE)) == 0 && attempt->may_be_sse)
         return ERA_SSE;
     return ERA_UNKNOWN;
 }
@@ -417,16 +451,26 @@ static void on_attempt_over(void *user)
 {
     struct peer *peer = user;
     char limit[DURATION_TEXT_SIZE];
-    peer->attempt->limit = NULL;
+    peer_attempt(peer)->limit = NULL;
     limits_hit(peer->env->limits, COUNTER_LIMIT_CONNECT_TIME);
-    peer_end(peer, PEER_UNREACHABLE, "%s: timed out after %s", peer->attempt->step,
+    peer_end(peer, PEER_UNREACHABLE, "%s: timed out after %s", peer_step(peer),
              duration_format(peer_attempt_ms(peer), limit));
 }
 
 /* --- the owner's --- */
 
-int peer_start(const struct peer_env *env, const struct server_def *def, enum era hint,
-               const struct peer_handlers *handlers, void *user, struct peer **out)
+/* 0 or a negative errno. */
+static MUST_CHECK int begin_attempt(struct peer *peer)
+{
+    struct peer_attempt *attempt = calloc(1, sizeof(*attempt));
+    if (attempt == NULL)
+        return -ENOMEM;
+    peer_task_add(peer, &attempt->task, PEER_ATTEMPT);
+    return delay_start(peer->env->loop, peer_attempt_ms(peer) + ATTEMPT_GRACE_MS, on_attempt_over, peer,
+                       &attempt->limit);
+}
+
+int peer_start(const struct peer_env *env, const struct server_def *def, enum era hint, void *user, struct peer **out)
 {
     if (def->transport == TRANSPORT_STDIO && def->source != SOURCE_FILE)
         return -ENOTSUP;
@@ -435,12 +479,8 @@ int peer_start(const struct peer_env *env, const struct server_def *def, enum er
         return -ENOMEM;
     peer->env = env;
     peer->def = def;
-    peer->handlers = handlers;
     peer->user = user;
-    peer->attempt = calloc(1, sizeof(*peer->attempt));
-    int result = peer->attempt == NULL ? -ENOMEM
-                                       : delay_start(env->loop, peer_attempt_ms(peer) + ATTEMPT_GRACE_MS,
-                                                     on_attempt_over, peer, &peer->attempt->limit);
+    int result = begin_attempt(peer);
     if (result == 0 && def->extras->auth != NULL)
         result = oauth_account_open(env->oauth, def, env->guard, guard_user_of(peer), &peer->account);
     if (result == 0)
@@ -458,7 +498,7 @@ void peer_close(struct peer *peer)
     if (peer == NULL)
         return;
     close_all(peer);
-    attempt_destroy(peer->attempt);
+    attempt_destroy(peer_attempt(peer));
     if (peer->account != NULL)
         oauth_account_release(peer->account);
     slab_give(&slab_held, peer, sizeof(*peer));

@@ -25,6 +25,7 @@
 #include <uv.h>
 
 struct peer;
+struct peer_handlers;
 
 /* What all peers of a worker share. Lives longer than any of them. */
 struct peer_env {
@@ -36,13 +37,14 @@ struct peer_env {
     const void *guard_user_runtime;
     const void *guard_user_file;
     uint64_t connect_timeout_ms;
-    bool keeps_items; /* lists are given with their items (catalog_items), which costs their size */
+    const struct peer_handlers *handlers; /* who is told */
+    bool keeps_items;                     /* lists are given with their items (catalog_items), which costs their size */
 };
 
 /* What was found out, once the handshake is through. */
 struct peer_facts {
     enum era era;
-    const char *protocol_version; /* static; NULL: not known */
+    const char *protocol_version; /* static; NULL: not known, or told before */
     const char *server_info;      /* "name/version", printable, cut; NULL: not known, or told before */
     uint8_t advertised;           /* bit a kind: listChanged is advertised (a hint) */
     uint8_t has;                  /* bit a kind: the capability is there, so there is a list */
@@ -92,11 +94,11 @@ struct peer_handlers {
     void (*on_end)(void *user, const struct peer_end *end, const struct peer_facts *facts);
 };
 
-/* Starts: everything from the probe on. `hint` is the era that was right the last time, or ERA_UNKNOWN. `env`, `def` and
- * `handlers` live longer than the peer. An attempt takes at most def->timeout_ms (env->connect_timeout_ms when 0). 0 or
+/* Starts: everything from the probe on. `hint` is the era that was right the last time, or ERA_UNKNOWN. `env` and `def` live
+ * longer than the peer. An attempt takes at most def->timeout_ms (env->connect_timeout_ms when 0). 0 or
  * a negative errno; -ENOTSUP: a program is not started for a definition made at run time. */
-MUST_CHECK int peer_start(const struct peer_env *env, const struct server_def *def, enum era hint,
-                          const struct peer_handlers *handlers, void *user, struct peer **out);
+MUST_CHECK int peer_start(const struct peer_env *env, const struct server_def *def, enum era hint, void *user,
+                          struct peer **out);
 
 /* Fetches a list, page by page, once on_listening has run, or after an on_end with PEER_UNSUPPORTED; at other times it
  * does nothing. One of a kind at a time: asking, once or often, while one is under way fetches once more after it, and

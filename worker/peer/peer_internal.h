@@ -24,8 +24,12 @@ enum {
     PEER_TOOL_MS = 60000,
 };
 
-struct peer_listing;
-struct peer_ping;
+/* Something under way for a peer beside its stream: the first member of each of these. */
+enum peer_task_type { PEER_ATTEMPT, PEER_ANSWER, PEER_LISTING, PEER_PING, PEER_TOOL };
+struct peer_task {
+    struct peer_task *next;
+    enum peer_task_type type;
+};
 
 /* What an era does, for a peer that it was started for. */
 struct peer_era {
@@ -48,10 +52,10 @@ struct peer_era {
 };
 extern const struct peer_era PEER_STATELESS, PEER_SESSION, PEER_HTTP_SSE, PEER_STDIO_STATELESS, PEER_STDIO_SESSION;
 
-/* A fetch under way. */
+/* A fetch under way; one of a kind at most. */
 struct peer_listing {
+    struct peer_task task;
     struct peer *peer;
-    struct peer_listing *next; /* of the peer, of another kind */
     enum kind kind;
     struct catalog *catalog;
     struct peer_page *page; /* that is being added beside the loop, with the catalog; NULL: none */
@@ -66,17 +70,22 @@ struct peer_listing {
 
 /* Until it is listening, or over. */
 struct peer_attempt {
+    struct peer_task task;
     struct delay *limit;
-    const char *step;  /* the request that it waits for */
-    char *server_info; /* or NULL */
-    uint8_t tried;     /* bit an era */
-    bool may_be_sse;   /* `initialize` was refused as servers of 2024-11-05 refuse it */
+    const char *step;    /* the request that it waits for */
+    const char *version; /* this and the next one as in peer_facts */
+    char *server_info;
+    uint8_t tried;   /* bit an era */
+    bool may_be_sse; /* `initialize` was refused as servers of 2024-11-05 refuse it */
 };
 
 struct peer_stateless {
-    struct call *call;       /* server/discover, then subscriptions/listen, until it is acknowledged; or NULL */
-    struct transfer *stream; /* from then on */
-    uint32_t id;             /* of that request */
+    union {
+        struct call *call;       /* server/discover, then subscriptions/listen, until it is acknowledged */
+        struct transfer *stream; /* from then on */
+    } under_way;                 /* or NULL */
+    uint32_t id;                 /* of that request */
+    bool is_acknowledged;
     bool retried;
 };
 
@@ -84,7 +93,6 @@ struct peer_stateless {
 struct peer {
     const struct peer_env *env;
     const struct server_def *def;
-    const struct peer_handlers *handlers;
     void *user;
     struct oauth_account *account; /* NULL: the definition has no `auth` */
     const struct peer_era *era;    /* the one under way; NULL once it has been closed */
@@ -94,16 +102,10 @@ struct peer {
         struct peer_http_sse *http_sse;
         struct peer_stdio *stdio;
     } as;
-    struct peer_attempt *attempt; /* NULL: it is listening, or over */
-    struct peer_answer *answers;
-    struct peer_listing *listings; /* one of a kind at most */
-    struct peer_ping *ping;        /* under way, or NULL */
-    struct peer_tool *tool;        /* that is being called, or NULL */
-    const char *version;           /* this and the next ones as in peer_facts */
-    uint8_t known_era;
-    uint8_t advertised, has, heard;
+    struct peer_task *tasks;
     uint32_t last_id;
-    uint8_t answer_count;
+    uint8_t known_era; /* this and the next ones as in peer_facts */
+    uint8_t advertised, has, heard;
     bool is_listening;
     bool is_ended;
     bool is_too_much;     /* more requests than allowed: to be ended */
@@ -111,9 +113,17 @@ struct peer {
     bool knows_ping;      /* it has answered one */
     bool is_deaf_to_ping; /* it answers, but not that */
 };
-static_assert(sizeof(struct peer) <= 144, "there is one for each server that is listened to");
+static_assert(sizeof(struct peer) <= 80, "there is one for each server that is listened to");
 
 /* --- peer.c: eras and ends --- */
+
+/* The first of `tasks` that is of a type, or NULL. */
+struct peer_task *peer_task_find(struct peer_task *tasks, enum peer_task_type type);
+void peer_task_add(struct peer *peer, struct peer_task *task, enum peer_task_type type);
+void peer_task_remove(struct peer *peer, const struct peer_task *task);
+
+/* NULL: it is listening, or over. */
+struct peer_attempt *peer_attempt(const struct peer *peer);
 
 uint64_t peer_attempt_ms(const struct peer *peer);
 struct transfer_target peer_target(const struct peer *peer);

@@ -42,29 +42,26 @@ static void destroy(struct peer_listing *listing)
     free(listing);
 }
 
+static struct peer_listing *first_of(struct peer_task *tasks)
+{
+    return (struct peer_listing *)peer_task_find(tasks, PEER_LISTING);
+}
+
 void peer_lists_cancel(struct peer *peer)
 {
-    while (peer->listings != NULL) {
-        struct peer_listing *listing = peer->listings;
-        peer->listings = listing->next;
+    struct peer_listing *listing;
+    while ((listing = first_of(peer->tasks)) != NULL) {
+        peer_task_remove(peer, &listing->task);
         destroy(listing);
     }
 }
 
 static struct peer_listing *find(const struct peer *peer, enum kind kind)
 {
-    struct peer_listing *listing = peer->listings;
+    struct peer_listing *listing = first_of(peer->tasks);
     while (listing != NULL && listing->kind != kind)
-        listing = listing->next;
+        listing = first_of(listing->task.next);
     return listing;
-}
-
-static void take_out(struct peer_listing *listing)
-{
-    struct peer_listing **link = &listing->peer->listings;
-    while (*link != listing)
-        link = &(*link)->next;
-    *link = listing->next;
 }
 
 static MUST_CHECK int start(struct peer *peer, enum kind kind);
@@ -72,7 +69,8 @@ static void on_limit(void *user);
 
 void peer_lists_fail(struct peer *peer, const char *error)
 {
-    for (struct peer_listing *listing = peer->listings; listing != NULL; listing = listing->next) {
+    for (struct peer_listing *listing = first_of(peer->tasks); listing != NULL;
+         listing = first_of(listing->task.next)) {
         struct delay *at_once;
         if (delay_start(peer->env->loop, 0, on_limit, listing, &at_once) != 0)
             continue; /* its own limit ends it */
@@ -88,10 +86,10 @@ static void complete(struct peer_listing *listing, const char *error)
     struct peer *peer = listing->peer;
     enum kind kind = listing->kind;
     delay_cancel(&listing->limit);
-    take_out(listing);
+    peer_task_remove(peer, &listing->task);
     if (listing->again && start(peer, kind) != 0)
         error = CATALOG_PROBLEMS[CATALOG_NO_MEMORY]; /* this list is an old one, and there will be no other */
-    peer->handlers->on_list(peer->user, kind, error == NULL ? listing->catalog : NULL, error);
+    peer->env->handlers->on_list(peer->user, kind, error == NULL ? listing->catalog : NULL, error);
     destroy(listing);
 }
 
@@ -161,8 +159,7 @@ static int start(struct peer *peer, enum kind kind)
         destroy(listing);
         return -ENOMEM;
     }
-    listing->next = peer->listings;
-    peer->listings = listing;
+    peer_task_add(peer, &listing->task, PEER_LISTING);
     return 0;
 }
 
@@ -309,7 +306,8 @@ static const struct call_handlers CALL_HANDLERS = {
 
 bool peer_list_on_reply(struct peer *peer, const struct jsonrpc_message *message)
 {
-    for (struct peer_listing *listing = peer->listings; listing != NULL; listing = listing->next) {
+    for (struct peer_listing *listing = first_of(peer->tasks); listing != NULL;
+         listing = first_of(listing->task.next)) {
         if (listing->page != NULL || !jsonrpc_is_id(listing->id, message->id))
             continue;
         call_cancel(&listing->call); /* it may not have been told that its POST was accepted */

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 struct peer_ping {
+    struct peer_task task;
     struct peer *peer;
     struct delay *limit;
     struct call *call; /* or NULL: the answer comes on the stream */
@@ -31,12 +32,17 @@ struct peer_ping {
 static const char PING[] = "ping";
 static const char DISCOVER[] = "server/discover";
 
+static struct peer_ping *find(const struct peer *peer)
+{
+    return (struct peer_ping *)peer_task_find(peer->tasks, PEER_PING);
+}
+
 void peer_ping_cancel(struct peer *peer)
 {
-    struct peer_ping *ping = peer->ping;
+    struct peer_ping *ping = find(peer);
     if (ping == NULL)
         return;
-    peer->ping = NULL;
+    peer_task_remove(peer, &ping->task);
     call_cancel(&ping->call);
     delay_cancel(&ping->limit);
     free(ping);
@@ -44,8 +50,9 @@ void peer_ping_cancel(struct peer *peer)
 
 void peer_ping_heard(struct peer *peer)
 {
-    if (peer->ping != NULL)
-        peer->ping->heard = true;
+    struct peer_ping *ping = find(peer);
+    if (ping != NULL)
+        ping->heard = true;
 }
 
 /* A kind of which the server has a list; -1: none. */
@@ -195,7 +202,7 @@ static void on_reply(void *user, const struct call_reply *reply)
 static void on_heard(void *user)
 {
     const struct peer_ping *ping = user;
-    ping->peer->handlers->on_heard(ping->peer->user);
+    ping->peer->env->handlers->on_heard(ping->peer->user);
 }
 
 static const struct call_handlers CALL_HANDLERS = {
@@ -203,10 +210,11 @@ static const struct call_handlers CALL_HANDLERS = {
 
 bool peer_ping_on_reply(struct peer *peer, const struct jsonrpc_message *message)
 {
-    if (peer->ping == NULL || !jsonrpc_is_id(peer->ping->id, message->id))
+    struct peer_ping *ping = find(peer);
+    if (ping == NULL || !jsonrpc_is_id(ping->id, message->id))
         return false;
     const struct call_reply reply = call_reply_from_message(message);
-    take_reply(peer->ping, &reply);
+    take_reply(ping, &reply);
     return true;
 }
 
@@ -214,13 +222,14 @@ bool peer_ping(struct peer *peer)
 {
     if (!peer->is_listening || peer->is_deaf_to_ping)
         return false;
-    if (peer->ping != NULL)
+    if (find(peer) != NULL)
         return true;
-    peer->ping = calloc(1, sizeof(*peer->ping));
-    if (peer->ping == NULL)
+    struct peer_ping *ping = calloc(1, sizeof(*ping));
+    if (ping == NULL)
         return true;
-    peer->ping->peer = peer;
-    if (ask(peer->ping) != 0)
+    ping->peer = peer;
+    peer_task_add(peer, &ping->task, PEER_PING);
+    if (ask(ping) != 0)
         peer_ping_cancel(peer);
     return true;
 }

@@ -7,21 +7,29 @@
 #include <stdlib.h>
 
 struct peer_answer {
+    struct peer_task task;
     struct peer *peer;
     struct call *call;
-    struct peer_answer *next;
 };
+
+static struct peer_answer *first_of(struct peer_task *tasks)
+{
+    return (struct peer_answer *)peer_task_find(tasks, PEER_ANSWER);
+}
+
+static unsigned count_answers(const struct peer *peer)
+{
+    unsigned count = 0;
+    for (const struct peer_answer *answer = first_of(peer->tasks); answer != NULL; answer = first_of(answer->task.next))
+        count++;
+    return count;
+}
 
 static void on_answered(void *user, const struct call_reply *reply)
 {
     struct peer_answer *answer = user;
-    struct peer *peer = answer->peer;
     (void)reply;
-    struct peer_answer **link = &peer->answers;
-    while (*link != answer)
-        link = &(*link)->next;
-    *link = answer->next;
-    peer->answer_count--;
+    peer_task_remove(answer->peer, &answer->task);
     free(answer);
 }
 
@@ -36,28 +44,25 @@ void peer_post(struct peer *peer, char *body)
         free(body);
         return;
     }
-    if (body != NULL && peer->answer_count < PEER_ANSWERS_MAX)
+    if (body != NULL && count_answers(peer) < PEER_ANSWERS_MAX)
         answer = malloc(sizeof(*answer));
     if (answer != NULL) {
-        *answer = (struct peer_answer){.peer = peer, .next = peer->answers};
+        *answer = (struct peer_answer){.peer = peer};
         const struct call_request request = {.body = body, .timeout_ms = peer_attempt_ms(peer), .close_after = true};
-        if (peer_call(peer, &request, &ANSWER_HANDLERS, answer, &answer->call) == 0) {
-            peer->answers = answer;
-            peer->answer_count++;
-        } else {
+        if (peer_call(peer, &request, &ANSWER_HANDLERS, answer, &answer->call) == 0)
+            peer_task_add(peer, &answer->task, PEER_ANSWER);
+        else
             free(answer);
-        }
     }
     free(body);
 }
 
 void peer_posts_cancel(struct peer *peer)
 {
-    while (peer->answers != NULL) {
-        struct peer_answer *answer = peer->answers;
-        peer->answers = answer->next;
+    struct peer_answer *answer;
+    while ((answer = first_of(peer->tasks)) != NULL) {
+        peer_task_remove(peer, &answer->task);
         call_cancel(&answer->call);
         free(answer);
     }
-    peer->answer_count = 0;
 }

@@ -42,6 +42,7 @@ struct peer_session {
     struct transfer *stream;
     struct transfer *rival; /* the plain GET beside a resumed stream */
     struct delay *delay;    /* before the next GET: of the stream, or of the rival */
+    const char *version;    /* MCP-Protocol-Version; NULL: not known yet */
     char *id;               /* Mcp-Session-Id, or NULL */
     char *cursor;           /* of the last event with an id, or NULL */
     uint64_t opened_ms;     /* monotonic */
@@ -61,7 +62,7 @@ static const struct transfer_handlers STREAM_HANDLERS, RIVAL_HANDLERS;
 static struct transfer_target target_of(const struct peer *peer)
 {
     struct transfer_target target = peer_target(peer);
-    target.version = peer->version;
+    target.version = peer->as.session->version;
     target.session_id = peer->as.session->id;
     return target;
 }
@@ -231,7 +232,7 @@ static void on_reopened(struct peer *peer)
     if (is_resumed && !session->resumes_well &&
         delay_start(peer->env->loop, RIVAL_DELAY_MS, on_rival_due, peer, &session->delay) != 0)
         session->delay = NULL;
-    peer->handlers->on_resumed(peer->user);
+    peer->env->handlers->on_resumed(peer->user);
 }
 
 static void on_stream_head(void *user, const struct http_head *head)
@@ -295,7 +296,7 @@ static void on_rival_head(void *user, const struct http_head *head)
     session->rival = NULL;
     free(session->cursor); /* it is of the other stream */
     session->cursor = NULL;
-    peer->handlers->on_resumed(peer->user);
+    peer->env->handlers->on_resumed(peer->user);
 }
 
 static void on_rival_end(void *user, const struct transfer_end *end)
@@ -352,6 +353,7 @@ static void on_greeted(struct peer *peer, const struct call_reply *reply)
     }
     switch (mcp_read_initialize(reply->result, &hello)) {
     case MCP_VERSIONS_COMMON:
+        session->version = hello.version;
         peer_greet(peer, &hello);
         peer_check(peer, INITIALIZED, post_step(peer, INITIALIZED, 0, mcp_initialized(), &INITIALIZED_HANDLERS));
         break;
@@ -375,8 +377,8 @@ static void on_initialize_reply(void *user, const struct call_reply *reply)
         peer_fail(peer, INITIALIZE, reply);
     } else {
         bool is_modern = reply->code == JSONRPC_UNSUPPORTED_VERSION;
-        peer->attempt->may_be_sse = !is_modern && reply->verdict == CALL_REFUSED &&
-                                    (reply->status == 400 || reply->status == 404 || reply->status == 405);
+        peer_attempt(peer)->may_be_sse = !is_modern && reply->verdict == CALL_REFUSED &&
+                                         (reply->status == 400 || reply->status == 404 || reply->status == 405);
         peer_not_this_era(peer, INITIALIZE, reply);
     }
 }

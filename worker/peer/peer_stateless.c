@@ -36,7 +36,7 @@ static int discover(struct peer *peer)
     peer_set_step(peer, DISCOVER);
     const struct call_request request = {
         .rpc_method = DISCOVER, .id = stateless->id, .body = body, .timeout_ms = peer_attempt_ms(peer)};
-    int result = peer_call(peer, &request, &DISCOVER_HANDLERS, peer, &stateless->call);
+    int result = peer_call(peer, &request, &DISCOVER_HANDLERS, peer, &stateless->under_way.call);
     free(body);
     return result;
 }
@@ -50,7 +50,7 @@ static int subscribe(struct peer *peer)
         return -ENOMEM;
     peer_set_step(peer, LISTEN);
     const struct call_request request = {.rpc_method = LISTEN, .id = stateless->id, .body = body};
-    int result = peer_call(peer, &request, &LISTEN_HANDLERS, peer, &stateless->call);
+    int result = peer_call(peer, &request, &LISTEN_HANDLERS, peer, &stateless->under_way.call);
     free(body);
     return result;
 }
@@ -79,7 +79,7 @@ static void on_versions(struct peer *peer, enum mcp_versions versions, const str
 static void on_discovered(void *user, const struct call_reply *reply)
 {
     struct peer *peer = user;
-    peer->as.stateless.call = NULL;
+    peer->as.stateless.under_way.call = NULL;
     if (peer_is_beside_the_era(reply)) {
         peer_fail(peer, DISCOVER, reply);
     } else if (reply->verdict == CALL_RESULT) {
@@ -147,8 +147,12 @@ static void on_message(void *user, const struct jsonrpc_message *message)
 {
     struct peer *peer = user;
     struct peer_stateless *stateless = &peer->as.stateless;
-    if (is_acknowledged(stateless->id, message))
-        stateless->stream = call_leave_stream(&stateless->call, &STREAM_HANDLERS, peer);
+    if (is_acknowledged(stateless->id, message)) {
+        struct transfer *stream = call_leave_stream(&stateless->under_way.call, &STREAM_HANDLERS, peer);
+        stateless->is_acknowledged = stream != NULL;
+        if (stream != NULL)
+            stateless->under_way.stream = stream;
+    }
     peer_stateless_on_message(peer, stateless->id, message);
 }
 
@@ -186,7 +190,7 @@ void peer_stateless_over(struct peer *peer, const struct call_reply *reply)
 static void on_reply(void *user, const struct call_reply *reply)
 {
     struct peer *peer = user;
-    peer->as.stateless.call = NULL;
+    peer->as.stateless.under_way.call = NULL;
     peer_stateless_over(peer, reply);
 }
 
@@ -209,7 +213,7 @@ static void on_stream_end(void *user, const struct transfer_end *end)
 {
     struct peer *peer = user;
     const struct call_reply reply = call_reply_from_end(end);
-    peer->as.stateless.stream = NULL;
+    peer->as.stateless.under_way.stream = NULL;
     peer_stateless_over(peer, &reply);
 }
 
@@ -221,13 +225,15 @@ static const struct transfer_handlers STREAM_HANDLERS = {
 static void leave(struct peer *peer)
 {
     struct peer_stateless *stateless = &peer->as.stateless;
-    call_cancel(&stateless->call);
-    transfer_cancel(&stateless->stream);
+    if (stateless->is_acknowledged)
+        transfer_cancel(&stateless->under_way.stream);
+    else
+        call_cancel(&stateless->under_way.call);
 }
 
 static int begin(struct peer *peer)
 {
-    peer->as.stateless = (struct peer_stateless){.call = NULL};
+    peer->as.stateless = (struct peer_stateless){.id = 0};
     int result = discover(peer);
     if (result != 0)
         leave(peer);

@@ -11,18 +11,24 @@
 #include <stdlib.h>
 
 struct peer_tool {
+    struct peer_task task;
     struct peer *peer;
     struct call *call; /* NULL: the reply comes on the stream */
     struct delay *limit;
     uint32_t id;
 };
 
+static struct peer_tool *find(const struct peer *peer)
+{
+    return (struct peer_tool *)peer_task_find(peer->tasks, PEER_TOOL);
+}
+
 void peer_tool_cancel(struct peer *peer)
 {
-    struct peer_tool *tool = peer->tool;
-    peer->tool = NULL;
+    struct peer_tool *tool = find(peer);
     if (tool == NULL)
         return;
+    peer_task_remove(peer, &tool->task);
     call_cancel(&tool->call);
     delay_cancel(&tool->limit);
     free(tool);
@@ -32,7 +38,7 @@ void peer_tool_cancel(struct peer *peer)
 static void complete(struct peer *peer, const json_t *result, const char *error)
 {
     peer_tool_cancel(peer);
-    peer->handlers->on_called(peer->user, result, error);
+    peer->env->handlers->on_called(peer->user, result, error);
 }
 
 static void on_limit(void *user)
@@ -88,7 +94,8 @@ static const struct call_handlers CALL_HANDLERS = {
 
 bool peer_tool_on_reply(struct peer *peer, const struct jsonrpc_message *message)
 {
-    if (peer->tool == NULL || !jsonrpc_is_id(peer->tool->id, message->id))
+    const struct peer_tool *tool = find(peer);
+    if (tool == NULL || !jsonrpc_is_id(tool->id, message->id))
         return false;
     const struct call_reply reply = call_reply_from_message(message);
     take_reply(peer, &reply);
@@ -113,16 +120,17 @@ static int send_call(struct peer_tool *tool, const char *name, json_t *arguments
 
 int peer_call_tool(struct peer *peer, const char *name, json_t *arguments)
 {
-    if (peer->tool != NULL || (!peer->is_listening && !peer->is_unsupported))
+    if (find(peer) != NULL || (!peer->is_listening && !peer->is_unsupported))
         return -EBUSY;
-    peer->tool = calloc(1, sizeof(*peer->tool));
-    if (peer->tool == NULL)
+    struct peer_tool *tool = calloc(1, sizeof(*tool));
+    if (tool == NULL)
         return -ENOMEM;
-    peer->tool->peer = peer;
-    peer->tool->id = peer_new_id(peer);
-    int result = send_call(peer->tool, name, arguments);
+    tool->peer = peer;
+    tool->id = peer_new_id(peer);
+    peer_task_add(peer, &tool->task, PEER_TOOL);
+    int result = send_call(tool, name, arguments);
     if (result == 0)
-        result = delay_start(peer->env->loop, PEER_TOOL_MS, on_limit, peer->tool, &peer->tool->limit);
+        result = delay_start(peer->env->loop, PEER_TOOL_MS, on_limit, tool, &tool->limit);
     if (result != 0)
         peer_tool_cancel(peer);
     return result;
