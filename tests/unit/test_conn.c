@@ -44,7 +44,7 @@ uint64_t clock_wall_us(void)
 /* --- the peer --- */
 
 struct peer {
-    const struct server_def *def;
+    struct server_def *def;
     enum era hint;
     const struct peer_handlers *handlers;
     void *user;
@@ -56,7 +56,7 @@ static struct peer *last_peer; /* the newest; NULL when it is closed */
 static int peers_open, peers_started, start_result, list_result;
 static bool pings_help;
 
-int peer_start(const struct peer_env *env, const struct server_def *def, enum era hint, void *user, struct peer **out)
+int peer_start(const struct peer_env *env, struct server_def *def, enum era hint, void *user, struct peer **out)
 {
     if (start_result)
         return start_result;
@@ -67,6 +67,11 @@ int peer_start(const struct peer_env *env, const struct server_def *def, enum er
     peers_started++;
     last_peer = *out = peer;
     return 0;
+}
+
+struct server_def *peer_def(const struct peer *peer)
+{
+    return peer->def;
 }
 
 int peer_list(struct peer *peer, enum kind kind)

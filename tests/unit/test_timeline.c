@@ -31,16 +31,16 @@ static void test_takes_in_order_and_only_what_is_due(void **unused)
     struct timeline timeline = {0};
     struct timeline_node a = {0}, b = {0}, c = {0};
     assert_int_equal(timeline_reserve(&timeline, 3), 0);
-    timeline_set(&timeline, &a, 30);
-    timeline_set(&timeline, &b, 10);
-    timeline_set(&timeline, &c, 20);
-    timeline_set(&timeline, &a, 5); /* moved */
+    timeline_set(&timeline, &a, 0, 30);
+    timeline_set(&timeline, &b, 0, 10);
+    timeline_set(&timeline, &c, 0, 20);
+    timeline_set(&timeline, &a, 0, 5); /* moved */
     assert_int_equal(timeline_next(&timeline), 5);
     assert_null(timeline_take_due(&timeline, 4));
     assert_ptr_equal(timeline_take_due(&timeline, 15), &a);
     assert_ptr_equal(timeline_take_due(&timeline, 15), &b);
     assert_null(timeline_take_due(&timeline, 15));
-    timeline_set(&timeline, &c, TIMELINE_NEVER);
+    timeline_set(&timeline, &c, 0, TIMELINE_NEVER);
     assert_int_equal(timeline.count, 0);
     timeline_fini(&timeline);
 }
@@ -53,7 +53,7 @@ static void test_room_follows_the_nodes(void **unused)
     assert_int_equal(timeline_reserve(&timeline, NODES), 0);
     size_t most = timeline.capacity;
     for (size_t i = 0; i < NODES; i++)
-        timeline_set(&timeline, &nodes[i], NODES - i);
+        timeline_set(&timeline, &nodes[i], 0, NODES - i);
     for (size_t left = NODES; left-- > 0;) {
         timeline_clear(&timeline, &nodes[left]);
         timeline_release(&timeline, left);
@@ -88,6 +88,7 @@ static void test_agrees_with_a_search(void **unused)
     static uint64_t due[NODES];
     struct timeline timeline = {0};
     uint32_t random = 1;
+    uint64_t now_ms = UINT32_MAX - 5000; /* so that moments begin anew on the way */
     assert_int_equal(timeline_reserve(&timeline, NODES), 0);
     for (size_t i = 0; i < NODES; i++)
         due[i] = TIMELINE_NEVER;
@@ -102,10 +103,11 @@ static void test_agrees_with_a_search(void **unused)
             struct timeline_node *taken = timeline_take_due(&timeline, least);
             assert_non_null(taken);
             assert_int_equal(due[taken - nodes], least);
+            now_ms = least;
             due[taken - nodes] = TIMELINE_NEVER;
         } else {
-            due[i] = next_random(&random) % 1000;
-            timeline_set(&timeline, &nodes[i], due[i]);
+            due[i] = now_ms + next_random(&random) % 1000;
+            timeline_set(&timeline, &nodes[i], now_ms, due[i]);
         }
         assert_int_equal(timeline_next(&timeline), earliest(due));
     }

@@ -29,11 +29,21 @@ void conn_count(const struct conn *conn, enum counter counter)
     table_count(conn->env->table, conn->env->slot, counter, 1);
 }
 
+struct conn_minute *conn_minute(struct conn *conn)
+{
+    uint32_t now_s = (uint32_t)(clock_mono_ms() / 1000);
+    if (now_s - conn->minute.since_s >= RATE_MS / 1000) {
+        conn_log_left_out(conn);
+        conn->minute = (struct conn_minute){.since_s = now_s};
+    }
+    return &conn->minute;
+}
+
 static bool take_due(struct conn *conn, enum conn_timer timer, uint64_t now_ms)
 {
-    if (conn->due[timer] == 0 || conn->due[timer] > now_ms)
+    if ((conn->armed & 1U << timer) == 0 || moment_ms(conn->due[timer], now_ms) > now_ms)
         return false;
-    conn->due[timer] = 0;
+    conn_state_disarm(conn, timer);
     return true;
 }
 
@@ -41,7 +51,7 @@ static bool take_due(struct conn *conn, enum conn_timer timer, uint64_t now_ms)
 static void arm_idle(struct conn *conn, uint64_t last_activity_ms)
 {
     uint64_t timeout_ms = conn->env->config->idle_timeout;
-    conn->due[CONN_TIMER_IDLE] = 0;
+    conn_state_disarm(conn, CONN_TIMER_IDLE);
     if (timeout_ms == 0 || conn->def->source != SOURCE_RUNTIME)
         return;
     uint64_t wall_ms = clock_wall_ms();
@@ -102,7 +112,7 @@ static void run_due(struct conn *conn, uint64_t now_ms)
     if (take_due(conn, CONN_TIMER_PING, now_ms))
         ping(conn);
     if (take_due(conn, CONN_TIMER_LOG, now_ms))
-        conn_log_left_out(conn);
+        (void)conn_minute(conn);
     conn_list_expired(conn, now_ms);
     if (take_due(conn, CONN_TIMER_STATE, now_ms))
         conn_state_feed(conn, CONN_EVENT_DUE, NULL);
@@ -201,7 +211,7 @@ uint32_t conn_incarnation(const struct conn *conn)
 
 static void replace_def(struct conn *conn, struct server_def *def)
 {
-    if (conn->peer_def != conn->def)
+    if (!conn->peer || peer_def(conn->peer) != conn->def)
         server_def_destroy(conn->def);
     conn->def = def;
     struct row row;

@@ -14,6 +14,7 @@
 #include "worker/conn/burst.h"
 #include "worker/conn/conn.h"
 #include "worker/conn/conn_fsm.h"
+#include "worker/conn/moment.h"
 
 #include <assert.h>
 
@@ -42,20 +43,25 @@ struct conn_room {
     struct conn *conn;
 };
 
+/* What is counted in the minute that began with the first of it; all zero: nothing is. */
+struct conn_minute {
+    uint32_t since_s;
+    uint32_t requests; /* of both sides */
+    uint32_t notifications;
+    uint32_t lines; /* of changes of state in the log, those left out as well */
+};
+
 /* Kept small: there may be a hundred thousand. */
 struct conn {
     struct conn_env *env;
     struct server_def *def;
-    struct server_def *peer_def; /* what `peer` was started with; owned when it is not `def` */
-    struct peer *peer;
+    struct peer *peer;       /* its definition is owned here, too, when it is not `def` any more */
     struct conn_list *lists; /* as many as `def` watches; NULL: all are at rest */
     struct conn_room *room;  /* NULL: it neither waits nor connects */
     struct timeline_node timer;
-    uint64_t due[CONN_TIMERS]; /* 0: not set */
-    uint64_t session_lost_ms;  /* when a lost session was last replaced at once */
-    struct rate request_rate;  /* of both sides */
-    struct rate notification_rate;
-    struct rate log_rate; /* lines of changes of state, those left out as well */
+    uint32_t due[CONN_TIMERS]; /* moments; of those that are `armed` */
+    struct conn_minute minute;
+    uint32_t session_lost_s; /* when a lost session was last replaced at once; 0: never */
     uint32_t row, incarnation;
     uint32_t attempts;      /* failed in a row */
     uint32_t heard_s;       /* last_heard_ms of the row, in seconds */
@@ -64,13 +70,18 @@ struct conn {
     uint8_t era;            /* enum era: the last one that was right */
     uint8_t has, heard;     /* of peer_facts; while there is a peer */
     uint8_t list_count;
-    bool is_held; /* under the limits */
+    uint8_t armed; /* bit an enum conn_timer */
+    bool is_held;  /* under the limits */
     bool limit_told;
 };
-static_assert(sizeof(struct conn) <= 176, "a connection is small");
+static_assert(sizeof(struct conn) <= 120, "a connection is small");
+static_assert(CONN_TIMERS <= 8, "they are bits of a byte");
 
 uint32_t conn_random(struct conn_env *env);
 void conn_count(const struct conn *conn, enum counter counter);
+
+/* What is counted in this minute, which begins now if the last one is over. */
+struct conn_minute *conn_minute(struct conn *conn);
 
 /* --- conn_state.c --- */
 
@@ -94,6 +105,7 @@ bool conn_state_is_waiting(const struct conn *conn);
 void conn_state_take_room(struct conn *conn);
 
 void conn_state_arm(struct conn *conn, enum conn_timer timer, uint64_t wait_ms);
+void conn_state_disarm(struct conn *conn, enum conn_timer timer);
 void conn_state_arm_verify(struct conn *conn);
 /* `quiet_ms`: for so long nothing has been heard. */
 void conn_state_arm_ping(struct conn *conn, uint64_t quiet_ms);
@@ -109,7 +121,7 @@ uint64_t conn_state_poll_interval(const struct conn *conn);
 /* The state has changed; `error` NULL or "": without one, `wait_ms` 0: no next attempt is planned. */
 void conn_log_change(struct conn *conn, enum state from, enum conn_event event, const char *error, uint64_t wait_ms);
 
-/* CONN_TIMER_LOG is due. */
+/* The minute is over: tells how many lines were left out in it, if any. */
 void conn_log_left_out(struct conn *conn);
 
 /* --- conn_row.c: the row, of which nothing is kept in memory --- */

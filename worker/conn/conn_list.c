@@ -33,7 +33,7 @@ static struct burst_options options_of(const struct conn *conn)
 {
     const struct config *config = conn->env->config;
     struct burst_options options = {.window_ms = config->coalesce, .enrich = config->enrich};
-    if (conn->notification_rate.count > config->max_notifications && options.window_ms < NOISY_WINDOW_MS)
+    if (conn->minute.notifications > config->max_notifications && options.window_ms < NOISY_WINDOW_MS)
         options.window_ms = NOISY_WINDOW_MS;
     return options;
 }

@@ -12,12 +12,11 @@ enum { LINES_MAX = 10 };
 /* Counts one more line, and tells whether it is one too many. */
 static bool is_too_many(struct conn *conn)
 {
-    uint64_t now_ms = clock_mono_ms(), due_ms = conn->due[CONN_TIMER_LOG];
-    if (due_ms && now_ms >= due_ms)
-        conn_log_left_out(conn);
-    if (rate_count(&conn->log_rate, now_ms) <= LINES_MAX)
+    struct conn_minute *minute = conn_minute(conn);
+    if (++minute->lines <= LINES_MAX)
         return false;
-    conn->due[CONN_TIMER_LOG] = (uint64_t)conn->log_rate.since_s * 1000 + RATE_MS;
+    if (minute->lines == LINES_MAX + 1)
+        conn_state_arm(conn, CONN_TIMER_LOG, RATE_MS - (clock_mono_ms() - (uint64_t)minute->since_s * 1000));
     return true;
 }
 
@@ -33,7 +32,9 @@ void conn_log_change(struct conn *conn, enum state from, enum conn_event event, 
 
 void conn_log_left_out(struct conn *conn)
 {
-    conn->due[CONN_TIMER_LOG] = 0;
-    log_info("conn.flapping", LOG_TEXT("server", conn->def->id), LOG_U64("left_out", conn->log_rate.count - LINES_MAX),
+    conn_state_disarm(conn, CONN_TIMER_LOG);
+    if (conn->minute.lines <= LINES_MAX)
+        return;
+    log_info("conn.flapping", LOG_TEXT("server", conn->def->id), LOG_U64("left_out", conn->minute.lines - LINES_MAX),
              LOG_TEXT("state", state_name(conn->state)), LOG_U64("attempts", conn->attempts));
 }

@@ -37,7 +37,7 @@ static void failed(struct conn *conn, enum conn_event event, const struct conn_n
 static bool is_bearable(struct conn *conn)
 {
     uint64_t most = conn->env->config->max_notifications;
-    uint32_t count = rate_count(&conn->notification_rate, clock_mono_ms());
+    uint32_t count = ++conn_minute(conn)->notifications;
     if (count > most)
         conn_count(conn, COUNTER_LIMIT_NOTIFICATIONS);
     return count <= most * NOISE_FACTOR;
@@ -69,8 +69,7 @@ static void on_changed(void *user, enum kind kind)
 
 static uint32_t on_request(void *user)
 {
-    struct conn *conn = user;
-    return rate_count(&conn->request_rate, clock_mono_ms());
+    return ++conn_minute(user)->requests;
 }
 
 static void on_heard(void *user)
@@ -90,9 +89,9 @@ static bool may_replace_session(struct conn *conn)
 {
     uint64_t now_ms = clock_mono_ms();
     if (conn->state != STATE_LISTENING ||
-        !retry_session_at_once(conn->session_lost_ms, now_ms, conn->env->config->stable_after))
+        !retry_session_at_once((uint64_t)conn->session_lost_s * 1000, now_ms, conn->env->config->stable_after))
         return false;
-    conn->session_lost_ms = now_ms;
+    conn->session_lost_s = (uint32_t)(now_ms / 1000);
     return true;
 }
 

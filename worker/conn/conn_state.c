@@ -30,16 +30,24 @@ static uint64_t jitter(const struct conn *conn, uint64_t interval_ms)
 
 void conn_state_arm(struct conn *conn, enum conn_timer timer, uint64_t wait_ms)
 {
-    conn->due[timer] = clock_mono_ms() + wait_ms;
+    conn->due[timer] = moment_of(clock_mono_ms() + wait_ms);
+    conn->armed |= (uint8_t)(1U << timer);
+}
+
+void conn_state_disarm(struct conn *conn, enum conn_timer timer)
+{
+    conn->armed &= (uint8_t) ~(1U << timer);
 }
 
 void conn_state_set_timer(struct conn *conn)
 {
-    uint64_t due = conn_list_due(conn);
-    for (size_t i = 0; i < CONN_TIMERS; i++)
-        if (conn->due[i] && conn->due[i] < due)
-            due = conn->due[i];
-    timeline_set(conn->env->timeline, &conn->timer, due);
+    uint64_t due_ms = conn_list_due(conn), now_ms = clock_mono_ms();
+    for (size_t i = 0; i < CONN_TIMERS; i++) {
+        uint64_t one_ms = conn->armed & 1U << i ? moment_ms(conn->due[i], now_ms) : TIMELINE_NEVER;
+        if (one_ms < due_ms)
+            due_ms = one_ms;
+    }
+    timeline_set(conn->env->timeline, &conn->timer, now_ms, due_ms);
     if (conn->lists && conn_list_is_at_rest(conn))
         conn_list_free(conn);
 }
@@ -55,8 +63,10 @@ static bool lets_go(enum conn_action action)
 static void stop_lists(struct conn *conn, bool publish)
 {
     conn_list_stop(conn, publish);
-    conn->due[CONN_TIMER_STATE] = conn->due[CONN_TIMER_STABLE] = 0;
-    conn->due[CONN_TIMER_VERIFY] = conn->due[CONN_TIMER_PING] = 0;
+    conn_state_disarm(conn, CONN_TIMER_STATE);
+    conn_state_disarm(conn, CONN_TIMER_STABLE);
+    conn_state_disarm(conn, CONN_TIMER_VERIFY);
+    conn_state_disarm(conn, CONN_TIMER_PING);
 }
 
 static void give_room_back(struct conn *conn)
@@ -72,12 +82,12 @@ static void give_room_back(struct conn *conn)
 
 static void let_go(struct conn *conn, bool publish)
 {
+    struct server_def *started_with = conn->peer ? peer_def(conn->peer) : conn->def;
     stop_lists(conn, publish);
     peer_close(conn->peer);
     conn->peer = NULL;
-    if (conn->peer_def != conn->def)
-        server_def_destroy(conn->peer_def);
-    conn->peer_def = NULL;
+    if (started_with != conn->def)
+        server_def_destroy(started_with);
     give_room_back(conn);
     conn->has = conn->heard = 0;
 }
@@ -243,10 +253,8 @@ static void start_attempt(struct conn *conn)
 {
     conn_count(conn, COUNTER_CONNECTS);
     int result = peer_start(conn->env->peers, conn->def, hint_of(conn), conn, &conn->peer);
-    if (result == 0) {
-        conn->peer_def = conn->def;
+    if (result == 0)
         return;
-    }
     conn_count(conn, COUNTER_CONNECT_FAILURES);
     const char *text;
     enum conn_event event = verdict_of_start(result, &text);
@@ -279,14 +287,14 @@ static void poll_lists(struct conn *conn)
 
 void conn_state_arm_verify(struct conn *conn)
 {
-    conn->due[CONN_TIMER_VERIFY] = 0;
+    conn_state_disarm(conn, CONN_TIMER_VERIFY);
     if (conn->env->config->verify)
         conn_state_arm(conn, CONN_TIMER_VERIFY, jitter(conn, conn->env->config->verify));
 }
 
 void conn_state_arm_ping(struct conn *conn, uint64_t quiet_ms)
 {
-    conn->due[CONN_TIMER_PING] = 0;
+    conn_state_disarm(conn, CONN_TIMER_PING);
     if (conn->env->config->ping == 0)
         return;
     uint64_t wait_ms = jitter(conn, conn->env->config->ping);

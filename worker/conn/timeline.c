@@ -7,17 +7,20 @@
  * notes the new time in the node; its place stays too early, and is put right when it comes to the top, which is once for
  * all the times that it was put off.
  *
- * Invariants: heap[i] is not earlier than its parent; heap[i].at_ms <= heap[i].node->due_ms, and they are equal at the top
+ * Invariants: heap[i] is not earlier than its parent; heap[i].at is not later than heap[i].node->due, and they are equal at the top
  * whenever a function returns; heap[i].node->place is i + 1; a node that is not in the heap has place 0. Nodes of the
  * same time come in no particular order. */
 #include "worker/conn/timeline.h"
 
+#include "worker/conn/moment.h"
+
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 struct timeline_place {
-    uint64_t at_ms;
+    uint32_t at; /* a moment */
     struct timeline_node *node;
 };
 
@@ -56,10 +59,20 @@ void timeline_fini(struct timeline *timeline)
     *timeline = (struct timeline){0};
 }
 
+static uint64_t ms_of(const struct timeline *timeline, uint32_t moment)
+{
+    return moment_ms(moment, timeline->now_ms);
+}
+
+static bool is_earlier(const struct timeline *timeline, uint32_t a, uint32_t b)
+{
+    return ms_of(timeline, a) < ms_of(timeline, b);
+}
+
 static void put(struct timeline *timeline, size_t at, struct timeline_place place)
 {
     timeline->heap[at] = place;
-    place.node->place = at + 1;
+    place.node->place = (uint32_t)(at + 1);
 }
 
 static void sift_up(struct timeline *timeline, size_t at)
@@ -67,7 +80,7 @@ static void sift_up(struct timeline *timeline, size_t at)
     struct timeline_place place = timeline->heap[at];
     while (at > 0) {
         size_t parent = (at - 1) / 2;
-        if (timeline->heap[parent].at_ms <= place.at_ms)
+        if (!is_earlier(timeline, place.at, timeline->heap[parent].at))
             break;
         put(timeline, at, timeline->heap[parent]);
         at = parent;
@@ -82,9 +95,9 @@ static void sift_down(struct timeline *timeline, size_t at)
         size_t child = 2 * at + 1;
         if (child >= timeline->count)
             break;
-        if (child + 1 < timeline->count && timeline->heap[child + 1].at_ms < timeline->heap[child].at_ms)
+        if (child + 1 < timeline->count && is_earlier(timeline, timeline->heap[child + 1].at, timeline->heap[child].at))
             child++;
-        if (timeline->heap[child].at_ms >= place.at_ms)
+        if (!is_earlier(timeline, timeline->heap[child].at, place.at))
             break;
         put(timeline, at, timeline->heap[child]);
         at = child;
@@ -95,25 +108,26 @@ static void sift_down(struct timeline *timeline, size_t at)
 /* Puts off what has come to the top and is due later. */
 static void settle(struct timeline *timeline)
 {
-    while (timeline->count > 0 && timeline->heap[0].at_ms < timeline->heap[0].node->due_ms) {
-        timeline->heap[0].at_ms = timeline->heap[0].node->due_ms;
+    while (timeline->count > 0 && is_earlier(timeline, timeline->heap[0].at, timeline->heap[0].node->due)) {
+        timeline->heap[0].at = timeline->heap[0].node->due;
         sift_down(timeline, 0);
     }
 }
 
-void timeline_set(struct timeline *timeline, struct timeline_node *node, uint64_t due_ms)
+void timeline_set(struct timeline *timeline, struct timeline_node *node, uint64_t now_ms, uint64_t due_ms)
 {
+    timeline->now_ms = now_ms;
     if (due_ms == TIMELINE_NEVER) {
         timeline_clear(timeline, node);
         return;
     }
-    node->due_ms = due_ms;
+    node->due = moment_of(due_ms);
     if (node->place == 0) {
         assert(timeline->count < timeline->capacity); /* reserved when its owner was made */
-        put(timeline, timeline->count++, (struct timeline_place){.at_ms = due_ms, .node = node});
+        put(timeline, timeline->count++, (struct timeline_place){.at = node->due, .node = node});
         sift_up(timeline, node->place - 1);
-    } else if (due_ms < timeline->heap[node->place - 1].at_ms) {
-        timeline->heap[node->place - 1].at_ms = due_ms;
+    } else if (is_earlier(timeline, node->due, timeline->heap[node->place - 1].at)) {
+        timeline->heap[node->place - 1].at = node->due;
         sift_up(timeline, node->place - 1);
     }
     settle(timeline);
@@ -137,11 +151,12 @@ void timeline_clear(struct timeline *timeline, struct timeline_node *node)
 
 uint64_t timeline_next(const struct timeline *timeline)
 {
-    return timeline->count > 0 ? timeline->heap[0].at_ms : TIMELINE_NEVER;
+    return timeline->count > 0 ? ms_of(timeline, timeline->heap[0].at) : TIMELINE_NEVER;
 }
 
 struct timeline_node *timeline_take_due(struct timeline *timeline, uint64_t now_ms)
 {
+    timeline->now_ms = now_ms;
     if (timeline->count == 0 || timeline_next(timeline) > now_ms)
         return NULL;
     struct timeline_node *node = timeline->heap[0].node;

@@ -470,7 +470,7 @@ static MUST_CHECK int begin_attempt(struct peer *peer)
                        &attempt->limit);
 }
 
-int peer_start(const struct peer_env *env, const struct server_def *def, enum era hint, void *user, struct peer **out)
+int peer_start(const struct peer_env *env, struct server_def *def, enum era hint, void *user, struct peer **out)
 {
     if (def->transport == TRANSPORT_STDIO && def->source != SOURCE_FILE)
         return -ENOTSUP;
@@ -491,6 +491,11 @@ int peer_start(const struct peer_env *env, const struct server_def *def, enum er
     }
     *out = peer;
     return 0;
+}
+
+struct server_def *peer_def(const struct peer *peer)
+{
+    return peer->def;
 }
 
 void peer_close(struct peer *peer)

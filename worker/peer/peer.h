@@ -97,8 +97,11 @@ struct peer_handlers {
 /* Starts: everything from the probe on. `hint` is the era that was right the last time, or ERA_UNKNOWN. `env` and `def` live
  * longer than the peer. An attempt takes at most def->timeout_ms (env->connect_timeout_ms when 0). 0 or
  * a negative errno; -ENOTSUP: a program is not started for a definition made at run time. */
-MUST_CHECK int peer_start(const struct peer_env *env, const struct server_def *def, enum era hint, void *user,
+MUST_CHECK int peer_start(const struct peer_env *env, struct server_def *def, enum era hint, void *user,
                           struct peer **out);
+
+/* What it was started with. */
+struct server_def *peer_def(const struct peer *peer);
 
 /* Fetches a list, page by page, once on_listening has run, or after an on_end with PEER_UNSUPPORTED; at other times it
  * does nothing. One of a kind at a time: asking, once or often, while one is under way fetches once more after it, and

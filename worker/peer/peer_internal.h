@@ -92,7 +92,7 @@ struct peer_stateless {
 /* Kept small: there is one for each server that is listened to. */
 struct peer {
     const struct peer_env *env;
-    const struct server_def *def;
+    struct server_def *def;
     void *user;
     struct oauth_account *account; /* NULL: the definition has no `auth` */
     const struct peer_era *era;    /* the one under way; NULL once it has been closed */
