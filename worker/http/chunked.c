@@ -4,16 +4,14 @@
  *
  *   5;extension CR LF hello CR LF 0 CR LF trailer: x CR LF CR LF
  *
- * As tolerant as libcurl is: a line may end with LF alone, and whatever follows the digits of a size is skipped. Sizes of
- * more than 16 digits are refused. Nothing is stored, so nothing can grow; what is no data is counted all the same, so
+ * As tolerant as libcurl is: a line may end with LF alone, and whatever follows the digits of a size is skipped. Chunks of
+ * 4 GB are refused. Nothing is stored, so nothing can grow; what is no data is counted all the same, so
  * that a server cannot send for ever and say nothing. */
 #include "worker/http/chunked.h"
 
 #include <stdbool.h>
 
-enum { SIZE_DIGITS_MAX = 16 };
-
-enum state { SIZE, EXTENSION, DATA, DATA_END, TRAILER, TRAILER_LINE, OVER, BAD };
+enum state { SIZE_BEGIN, SIZE, EXTENSION, DATA, DATA_END, TRAILER, TRAILER_LINE, OVER, BAD };
 
 static int digit_of(uint8_t byte)
 {
@@ -32,14 +30,13 @@ static enum state after_size(struct chunked *chunked)
 static enum state read_size(struct chunked *chunked, uint8_t byte)
 {
     int digit = digit_of(byte);
-    if (digit < 0 && chunked->digits == 0)
+    if (digit < 0 && chunked->state == SIZE_BEGIN)
         return BAD;
     if (digit < 0)
         return byte == '\n' ? after_size(chunked) : EXTENSION;
-    if (chunked->digits == SIZE_DIGITS_MAX)
+    if (chunked->left > UINT32_MAX >> 4)
         return BAD;
-    chunked->digits++;
-    chunked->left = chunked->left << 4 | (uint64_t)digit;
+    chunked->left = chunked->left << 4 | (uint32_t)digit;
     return SIZE;
 }
 
@@ -49,14 +46,14 @@ static enum state read_data_end(struct chunked *chunked, uint8_t byte)
     if (byte == '\r')
         return DATA_END;
     chunked->left = 0;
-    chunked->digits = 0;
-    return byte == '\n' ? SIZE : BAD;
+    return byte == '\n' ? SIZE_BEGIN : BAD;
 }
 
 /* Takes a byte that is no data. */
 static enum state step(struct chunked *chunked, uint8_t byte)
 {
     switch ((enum state)chunked->state) {
+    case SIZE_BEGIN:
     case SIZE:
         return read_size(chunked, byte);
     case EXTENSION:
@@ -79,10 +76,10 @@ static void take_data(struct chunked *chunked, const uint8_t **at, const uint8_t
                       size_t *size)
 {
     size_t there = (size_t)(end - *at);
-    *size = chunked->left < there ? (size_t)chunked->left : there;
+    *size = chunked->left < there ? chunked->left : there;
     *data = *at;
     *at += *size;
-    chunked->left -= *size;
+    chunked->left -= (uint32_t)*size;
     chunked->overhead = 0;
     if (chunked->left == 0)
         chunked->state = DATA_END;

@@ -16,15 +16,14 @@ enum { CHUNKED_OVERHEAD_MAX = 64 * 1024 };
 enum chunked_outcome {
     CHUNKED_DATA = 1, /* here is some; there may be more */
     CHUNKED_END = 2,  /* the body is over; what is left is none of it */
-    CHUNKED_BAD = 3,  /* it is no chunked coding, or passes CHUNKED_OVERHEAD_MAX; nothing more may be asked */
+    CHUNKED_BAD = 3,  /* it is no chunked coding, or passes a bound; nothing more may be asked */
 };
 
 /* Private; public in size only. All zero is the beginning of a body. */
 struct chunked {
-    uint64_t left; /* of the chunk's data; or its size, as far as it is read */
+    uint32_t left; /* of the chunk's data; or its size, as far as it is read */
     uint32_t overhead;
     uint8_t state;
-    uint8_t digits;
 };
 
 /* Looks for data from *at to `end`, and moves *at behind what was used. CHUNKED_DATA: `*size` bytes from `*data`, at

@@ -56,7 +56,7 @@ static void add(struct http_exchange *exchange)
 static void drop(struct http_exchange *exchange)
 {
     struct http *http = exchange->http;
-    if (exchange->curl && exchange->curl->added) {
+    if (exchange->curl->added) {
         curl_multi_remove_handle(http->multi, exchange->curl->easy);
         http->in_flight--;
     }
@@ -67,12 +67,14 @@ static void drop(struct http_exchange *exchange)
 static void park(struct http_exchange *exchange)
 {
     struct http *http = exchange->http;
-    exchange->curl->leaves = false;
+    struct http_curl *curl = exchange->curl;
+    curl->leaves = false;
     if (!http_parked_enter(exchange))
         return;
-    curl_multi_remove_handle(http->multi, exchange->curl->easy); /* and closes its own descriptor of the connection */
+    curl_easy_setopt(curl->easy, CURLOPT_PRIVATE, NULL);
+    curl_multi_remove_handle(http->multi, curl->easy); /* and closes its own descriptor of the connection */
     http->in_flight--;
-    http_exchange_forget_curl(exchange);
+    http_curl_destroy(curl);
 }
 
 /* Handlers that run in between may add to the list. */
@@ -82,10 +84,10 @@ static void do_pending(struct http *http)
         return;
     while (http->pending) {
         struct http_exchange *exchange = http->pending;
-        http->pending = exchange->pending_next;
+        http->pending = exchange->curl->pending_next;
         if (!http->pending)
             http->pending_end = &http->pending;
-        exchange->is_pending = false;
+        exchange->curl->is_pending = false;
         if (exchange->gone)
             drop(exchange);
         else if (exchange->curl->leaves)
@@ -105,12 +107,12 @@ static void on_idle(uv_idle_t *handle)
 void http_pend(struct http_exchange *exchange)
 {
     struct http *http = exchange->http;
-    if (exchange->is_pending)
+    if (exchange->curl->is_pending)
         return;
-    exchange->is_pending = true;
-    exchange->pending_next = NULL;
+    exchange->curl->is_pending = true;
+    exchange->curl->pending_next = NULL;
     *http->pending_end = exchange;
-    http->pending_end = &exchange->pending_next;
+    http->pending_end = &exchange->curl->pending_next;
     uv_idle_start(&http->idle, on_idle);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One exchange, from http_start to its end. It exists for its owner until on_end or http_cancel; its memory lives on
- * until the engine has taken it out of libcurl, for either may happen within one of libcurl's callbacks. From `gone`
- * on no handler runs.
+ * until the engine has taken it out of libcurl, for either may happen within one of libcurl's callbacks, or, of a parked
+ * one, until the handler that ended it is through. From `gone` on no handler runs.
  *
  * Bytes reach the owner through give_body alone, wherever they were read. A response that goes on for days keeps only
  * this struct and what libcurl holds: the reader of the head, the texts for errors, and the timer are given back once
@@ -22,13 +22,13 @@ static void on_deadline_closed(uv_handle_t *handle)
     free(handle);
 }
 
-static void deadline_stop(struct http_exchange *exchange)
+static void deadline_stop(struct http_curl *curl)
 {
-    if (!exchange->curl || !exchange->curl->deadline)
+    if (!curl->deadline)
         return;
-    exchange->curl->deadline->data = NULL;
-    uv_close((uv_handle_t *)exchange->curl->deadline, on_deadline_closed);
-    exchange->curl->deadline = NULL;
+    curl->deadline->data = NULL;
+    uv_close((uv_handle_t *)curl->deadline, on_deadline_closed);
+    curl->deadline = NULL;
 }
 
 /* From here on no handler runs. */
@@ -36,16 +36,21 @@ static void retire(struct http_exchange *exchange)
 {
     assert(!exchange->gone);
     exchange->gone = true;
-    deadline_stop(exchange);
-    park_leave(exchange->http->park, &exchange->place);
-    http_pend(exchange);
+    if (exchange->is_parked) {
+        http_parked_leave(exchange);
+    } else {
+        deadline_stop(exchange->curl);
+        http_pend(exchange);
+    }
 }
 
 /* The exchange is over for its owner, who may do anything in on_end: nothing of it is touched afterwards. */
 static void finish(struct http_exchange *exchange, const struct http_end *end)
 {
+    const struct http_handlers *handlers = exchange->handlers;
+    void *user = exchange->user;
     retire(exchange);
-    exchange->handlers->on_end(exchange->user, end);
+    handlers->on_end(user, end);
 }
 
 static void on_deadline(uv_timer_t *timer)
@@ -81,7 +86,7 @@ static void deadline_go_on(struct http_exchange *exchange)
     uint64_t passed_ms = uv_now(exchange->http->loop) - exchange->curl->opening->started_ms;
     uint64_t total_ms = exchange->curl->total_timeout_ms;
     if (total_ms == 0) {
-        deadline_stop(exchange);
+        deadline_stop(exchange->curl);
     } else if (exchange->curl->deadline) {
         uint64_t left_ms = passed_ms < total_ms ? total_ms - passed_ms : 0;
         uv_timer_start(exchange->curl->deadline, on_deadline, left_ms, 0);
@@ -132,7 +137,6 @@ int http_start(struct http *http, const struct http_request *request, const stru
         .handlers = handlers,
         .user = user,
         .url = request->total_timeout_ms == 0 ? request->url : NULL,
-        .place = {.fd = -1},
     };
     int result = curl_create(exchange, request);
     uint64_t head_timeout_ms = result == 0 ? http_exchange_head_timeout_ms(exchange) : 0;
@@ -154,17 +158,15 @@ void http_cancel(struct http_exchange *exchange)
         retire(exchange);
 }
 
-void http_exchange_forget_curl(struct http_exchange *exchange)
+void http_curl_destroy(struct http_curl *curl)
 {
-    struct http_curl *curl = exchange->curl;
     if (!curl)
         return;
-    deadline_stop(exchange);
+    deadline_stop(curl);
     curl_easy_cleanup(curl->easy);
     curl_slist_free_all(curl->headers);
     free(curl->opening);
     free(curl);
-    exchange->curl = NULL;
 }
 
 void http_exchange_on_watched(CURL *easy, curl_socket_t socket, int what)
@@ -181,7 +183,8 @@ void http_exchange_on_watched(CURL *easy, curl_socket_t socket, int what)
 
 void http_exchange_destroy(struct http_exchange *exchange)
 {
-    http_exchange_forget_curl(exchange);
+    if (!exchange->is_parked)
+        http_curl_destroy(exchange->curl);
     slab_give(&slab_held, exchange, sizeof(*exchange));
 }
 
@@ -242,7 +245,7 @@ bool http_exchange_give_raw(struct http_exchange *exchange, const uint8_t *bytes
         struct http_end bad;
         http_failure_malformed(exchange, &bad);
         finish(exchange, &bad);
-    } else if (outcome == CHUNKED_END && !exchange->curl) { /* else libcurl will tell */
+    } else if (outcome == CHUNKED_END && exchange->is_parked) { /* else libcurl will tell */
         http_exchange_done(exchange, CURLE_OK, 0);
     }
     return !exchange->gone;

@@ -50,7 +50,7 @@ static void say(struct http_end *end, enum http_end_reason reason, const char *f
 /* NULL: the final head is in. */
 static const struct http_opening *opening_of(const struct http_exchange *exchange)
 {
-    return exchange->curl ? exchange->curl->opening : NULL;
+    return exchange->is_parked ? NULL : exchange->curl->opening;
 }
 
 /* Whether it was a proxy is known by the port only: libcurl does not say. */
@@ -129,7 +129,7 @@ void http_failure_describe(const struct http_exchange *exchange, CURLcode code, 
     char origin[ORIGIN_SIZE];
     long error = os_error;
     origin_of(exchange, origin);
-    if (exchange->curl)
+    if (!exchange->is_parked)
         curl_easy_getinfo(exchange->curl->easy, CURLINFO_OS_ERRNO, &error);
     switch ((int)code) {
     case CURLE_OK:

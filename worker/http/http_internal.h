@@ -20,6 +20,7 @@
 #include "worker/http/park.h"
 #include "worker/http/park_tls.h"
 
+#include <assert.h>
 #include <curl/curl.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -64,6 +65,7 @@ struct http_opening {
 
 /* What is needed only while libcurl has the exchange: a parked stream is without it. */
 struct http_curl {
+    struct http_exchange *pending_next;
     CURL *easy;
     struct curl_slist *headers;
     struct http_opening *opening; /* NULL: the final head is in */
@@ -73,7 +75,8 @@ struct http_curl {
     uint32_t unpacked;    /* bytes of a body so far, unpacked; not of a stream */
     uint32_t head_size;   /* bytes of heads and trailers, at most: */
     uint32_t head_max;
-    bool added; /* in the multi handle */
+    bool is_pending; /* on the engine's list */
+    bool added;      /* in the multi handle */
     bool may_park;
     bool leaves; /* for the park, once the engine has the time */
 };
@@ -81,21 +84,24 @@ struct http_curl {
 /* Kept small: each held stream has one. */
 struct http_exchange {
     struct http *http;
-    struct http_exchange *pending_next;
-    struct http_curl *curl; /* NULL: it has left libcurl */
     const struct http_handlers *handlers;
     void *user;
-    const char *url;         /* of a stream; else NULL */
-    struct park_place place; /* in the park */
-    struct chunked chunked;  /* streams are decoded here, not in libcurl */
-    bool is_chunked;         /* a stream whose bytes come as chunks */
-    bool is_pending;         /* on the engine's list */
-    bool gone;               /* ended or cancelled: no handler runs any more, memory is freed by the engine */
+    const char *url; /* of a stream; else NULL */
+    union {
+        struct http_curl *curl;
+        struct park_place place; /* once it is parked */
+    };
+    struct chunked chunked; /* streams are decoded here, not in libcurl */
+    bool is_chunked;        /* a stream whose bytes come as chunks */
+    bool is_parked;         /* it has left libcurl */
+    bool is_told;           /* parked, and a handler runs, which may end it */
+    bool gone;              /* ended or cancelled: no handler runs any more; freed by the engine, or once it is told */
 };
+static_assert(sizeof(struct http_exchange) <= 64, "each held stream has one");
 
 /* --- http.c --- */
 
-/* Has the engine add the exchange, or remove and free it when it is gone. */
+/* Has the engine add the exchange, which is not parked; or park it, or remove and free it when it is gone. */
 void http_pend(struct http_exchange *exchange);
 
 /* --- http_exchange.c, called by the engine --- */
@@ -125,8 +131,8 @@ enum http_tls http_failure_tls(CURLcode code);
 void http_failure_bomb(const struct http_exchange *exchange, unsigned ratio, struct http_end *end);
 void http_failure_malformed(const struct http_exchange *exchange, struct http_end *end);
 
-/* Gives exchange->curl back; it is not in the multi handle. */
-void http_exchange_forget_curl(struct http_exchange *exchange);
+/* What libcurl needed; it is not in the multi handle. */
+void http_curl_destroy(struct http_curl *curl);
 
 /* libcurl watches `socket` for the exchange of `easy`, or (CURL_POLL_REMOVE) no longer does. */
 void http_exchange_on_watched(CURL *easy, curl_socket_t socket, int what);
@@ -143,8 +149,10 @@ MUST_CHECK bool http_parked_prepare(struct http_exchange *exchange, const struct
 bool http_parked_may(const struct http *http, const struct http_request *request);
 bool http_parked_fits(const struct http_exchange *exchange, const struct http_head *head);
 
-/* Has the park read the exchange's socket, which libcurl then must not read any more. False: all is as before. */
+/* Has the park read the exchange's socket, which libcurl then must not read any more; exchange->curl is the caller's then.
+ * False: all is as before. */
 MUST_CHECK bool http_parked_enter(struct http_exchange *exchange);
+void http_parked_leave(struct http_exchange *exchange);
 
 extern const struct park_handlers http_parked_handlers;
 

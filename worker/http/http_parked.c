@@ -95,19 +95,32 @@ static struct http_exchange *exchange_at(struct park_place *place)
     return (struct http_exchange *)(void *)at;
 }
 
+/* A handler has run. */
+static void after(struct http_exchange *exchange)
+{
+    exchange->is_told = false;
+    if (exchange->gone)
+        http_exchange_destroy(exchange);
+}
+
 static void on_bytes(struct park_place *place, const uint8_t *bytes, size_t size)
 {
-    (void)http_exchange_give_raw(exchange_at(place), bytes, size);
+    struct http_exchange *exchange = exchange_at(place);
+    exchange->is_told = true;
+    (void)http_exchange_give_raw(exchange, bytes, size);
+    after(exchange);
 }
 
 static void on_end(struct park_place *place, int error)
 {
     struct http_exchange *exchange = exchange_at(place);
+    exchange->is_told = true;
     http_exchange_done(exchange,
                        error != 0             ? CURLE_RECV_ERROR
                        : exchange->is_chunked ? CURLE_PARTIAL_FILE
                                               : CURLE_OK,
                        error);
+    after(exchange);
 }
 
 const struct park_handlers http_parked_handlers = {.on_bytes = on_bytes, .on_end = on_end};
@@ -118,8 +131,17 @@ bool http_parked_enter(struct http_exchange *exchange)
     if (fd < 0)
         return false;
     struct ssl_st *tls = tls_of(exchange);
-    if ((tls || !is_secure(exchange->url)) && park_enter(exchange->http->park, &exchange->place, fd, tls) == 0)
-        return true;
-    close(fd);
-    return false;
+    if ((!tls && is_secure(exchange->url)) || park_enter(exchange->http->park, &exchange->place, fd, tls) != 0) {
+        close(fd);
+        return false;
+    }
+    exchange->is_parked = true;
+    return true;
+}
+
+void http_parked_leave(struct http_exchange *exchange)
+{
+    park_leave(exchange->http->park, &exchange->place);
+    if (!exchange->is_told)
+        http_exchange_destroy(exchange);
 }
