@@ -17,8 +17,8 @@ enum { FIRST_CAPACITY = 256 };
 
 void buf_init(struct buf *buf, size_t max)
 {
-    assert(max < SIZE_MAX / 2);
-    *buf = (struct buf){.max = max};
+    assert(max < UINT32_MAX);
+    *buf = (struct buf){.max = (uint32_t)max};
 }
 
 void buf_fini(struct buf *buf)
@@ -37,19 +37,19 @@ static int reserve(struct buf *buf, size_t size)
 {
     if (size > buf->max - buf->size)
         return BUF_FULL;
-    size_t needed = buf->size + size + 1;
+    size_t needed = (size_t)buf->size + size + 1;
     if (needed <= buf->capacity)
         return 0;
     size_t capacity = buf->capacity > 0 ? buf->capacity : FIRST_CAPACITY;
     while (capacity < needed)
         capacity *= 2;
-    if (capacity > buf->max + 1)
-        capacity = buf->max + 1;
+    if (capacity > (size_t)buf->max + 1)
+        capacity = (size_t)buf->max + 1;
     uint8_t *bytes = realloc(buf->bytes, capacity);
     if (bytes == NULL)
         return BUF_NO_MEMORY;
     buf->bytes = bytes;
-    buf->capacity = capacity;
+    buf->capacity = (uint32_t)capacity;
     return 0;
 }
 
@@ -60,7 +60,7 @@ int buf_append(struct buf *buf, const void *bytes, size_t size)
         return result;
     if (size > 0)
         memcpy(buf->bytes + buf->size, bytes, size);
-    buf->size += size;
+    buf->size += (uint32_t)size;
     buf->bytes[buf->size] = '\0';
     return 0;
 }
@@ -82,7 +82,7 @@ int buf_printf(struct buf *buf, const char *format, ...)
     if (result == 0 && (size_t)length >= room)
         vsnprintf((char *)buf->bytes + buf->size, (size_t)length + 1, format, again);
     if (result == 0)
-        buf->size += (size_t)length;
+        buf->size += (uint32_t)length;
     else if (room > 0)
         buf->bytes[buf->size] = '\0'; /* what did not fit has been begun there */
     va_end(again);
@@ -112,7 +112,7 @@ void buf_consume(struct buf *buf, size_t count)
         return;
     if (count > buf->size)
         count = buf->size;
-    buf->size -= count;
+    buf->size -= (uint32_t)count;
     memmove(buf->bytes, buf->bytes + count, buf->size + 1);
 }
 

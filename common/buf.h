@@ -11,9 +11,9 @@
 
 struct buf {
     uint8_t *bytes; /* NULL until something is appended; always followed by a NUL that is not counted */
-    size_t size;
-    size_t capacity;
-    size_t max; /* most bytes that `size` may reach */
+    uint32_t size;
+    uint32_t capacity;
+    uint32_t max; /* most bytes that `size` may reach */
 };
 
 /* What appending can come to, besides 0. */
@@ -22,6 +22,7 @@ enum buf_outcome {
     BUF_NO_MEMORY = 2, /* the buffer is unchanged */
 };
 
+/* `max`: below 4 GB. */
 void buf_init(struct buf *buf, size_t max);
 
 /* Frees the memory; the buffer is empty and can be used again. */

@@ -37,10 +37,11 @@ static const struct sse_handlers HANDLERS = {.on_event = on_event};
 static int run(const uint8_t *bytes, size_t size, size_t piece, struct digest *digest)
 {
     struct sse sse;
-    sse_init(&sse, EVENT_MAX);
+    sse_init(&sse);
     int result = 0;
-    for (size_t at = 0; at < size && result == 0; at += piece)
-        result = sse_feed(&sse, bytes + at, piece < size - at ? piece : size - at, &HANDLERS, digest);
+    const uint8_t *end = bytes + size;
+    for (const uint8_t *at = bytes; at < end && result == 0;)
+        result = sse_feed(&sse, EVENT_MAX, &at, piece < (size_t)(end - at) ? at + piece : end, &HANDLERS, digest);
     fold(digest, sse_last_id(&sse), strlen(sse_last_id(&sse)));
     digest->sum += sse_retry_ms(&sse);
     sse_fini(&sse);

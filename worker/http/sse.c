@@ -24,9 +24,17 @@ struct sse_event {
     char type[SSE_TYPE_MAX + 1];
 };
 
-void sse_init(struct sse *sse, uint32_t event_max)
+/* One call of sse_feed. */
+struct feeding {
+    struct sse *sse;
+    uint32_t event_max;
+    const struct sse_handlers *handlers;
+    void *user;
+};
+
+void sse_init(struct sse *sse)
 {
-    *sse = (struct sse){.event_max = event_max};
+    *sse = (struct sse){.event = NULL};
 }
 
 static void event_destroy(struct sse_event *event)
@@ -52,27 +60,27 @@ const char *sse_last_id(const struct sse *sse)
     return sse->last_id ? sse->last_id : "";
 }
 
-size_t sse_fed(const struct sse *sse)
-{
-    return sse->fed;
-}
-
 uint32_t sse_retry_ms(const struct sse *sse)
 {
     return sse->retry_ms;
 }
 
-/* The event under way, begun if there is none; NULL without memory. */
-static struct sse_event *event_get(struct sse *sse)
+static size_t line_max(const struct feeding *feeding)
 {
-    if (sse->event)
-        return sse->event;
+    return (size_t)feeding->event_max + FIELD_NAME_MAX;
+}
+
+/* The event under way, begun if there is none; NULL without memory. */
+static struct sse_event *event_get(const struct feeding *feeding)
+{
+    if (feeding->sse->event)
+        return feeding->sse->event;
     struct sse_event *event = calloc(1, sizeof *event);
     if (!event)
         return NULL;
-    buf_init(&event->line, (size_t)sse->event_max + FIELD_NAME_MAX);
-    buf_init(&event->data, sse->event_max);
-    sse->event = event;
+    buf_init(&event->line, line_max(feeding));
+    buf_init(&event->data, feeding->event_max);
+    feeding->sse->event = event;
     return event;
 }
 
@@ -131,7 +139,7 @@ static bool name_is(const char *line, size_t size, const char *name)
 }
 
 /* One line that is neither blank nor a comment. */
-static int take_field(struct sse *sse, const char *line, size_t size)
+static int take_field(const struct feeding *feeding, const char *line, size_t size)
 {
     const char *colon = memchr(line, ':', size);
     size_t name_size = colon ? (size_t)(colon - line) : size;
@@ -142,14 +150,14 @@ static int take_field(struct sse *sse, const char *line, size_t size)
         value_size--;
     }
     if (name_is(line, name_size, "retry")) {
-        set_retry(sse, value, value_size);
+        set_retry(feeding->sse, value, value_size);
         return 0;
     }
     bool is_data = name_is(line, name_size, "data");
     bool is_id = name_is(line, name_size, "id");
     if (!is_data && !is_id && !name_is(line, name_size, "event"))
         return 0;
-    struct sse_event *event = event_get(sse);
+    struct sse_event *event = event_get(feeding);
     if (!event)
         return SSE_NO_MEMORY;
     if (is_data)
@@ -161,8 +169,9 @@ static int take_field(struct sse *sse, const char *line, size_t size)
 }
 
 /* A blank line: the event is whole. Touches nothing of the parser after the handler has said to stop. */
-static int dispatch(struct sse *sse, const struct sse_handlers *handlers, void *user)
+static int dispatch(const struct feeding *feeding)
 {
+    struct sse *sse = feeding->sse;
     struct sse_event *event = sse->event;
     if (!event)
         return 0;
@@ -174,16 +183,17 @@ static int dispatch(struct sse *sse, const struct sse_handlers *handlers, void *
     }
     bool go_on = true;
     if (event->data.size > 0)
-        go_on = handlers->on_event(user, event->type[0] ? event->type : "message", buf_text(&event->data),
-                                   event->data.size);
+        go_on = feeding->handlers->on_event(feeding->user, event->type[0] ? event->type : "message",
+                                            buf_text(&event->data), event->data.size);
     event_destroy(event);
     return go_on ? 0 : SSE_STOPPED;
 }
 
 /* One whole line, without its end. */
-static int take_line(struct sse *sse, const char *line, size_t size, const struct sse_handlers *handlers, void *user)
+static int take_line(const struct feeding *feeding, const char *line, size_t size)
 {
-    if (size > (size_t)sse->event_max + FIELD_NAME_MAX && *line != ':')
+    struct sse *sse = feeding->sse;
+    if (size > line_max(feeding) && *line != ':')
         return SSE_TOO_LARGE;
     if (!sse->begun && size >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) {
         line += 3;
@@ -191,23 +201,22 @@ static int take_line(struct sse *sse, const char *line, size_t size, const struc
     }
     sse->begun = true;
     if (size == 0)
-        return dispatch(sse, handlers, user);
+        return dispatch(feeding);
     if (*line == ':')
         return 0;
-    return take_field(sse, line, size);
+    return take_field(feeding, line, size);
 }
 
 /* The last part of a line that was cut before. */
-static int take_cut_line(struct sse *sse, const char *part, size_t size, const struct sse_handlers *handlers,
-                         void *user)
+static int take_cut_line(const struct feeding *feeding, const char *part, size_t size)
 {
-    struct sse_event *event = sse->event;
+    struct sse_event *event = feeding->sse->event;
     int result = buf_append(&event->line, part, size);
     if (result != 0)
         return outcome_of((enum buf_outcome)result);
     struct buf line = event->line; /* the event may be gone before the line is */
-    buf_init(&event->line, (size_t)sse->event_max + FIELD_NAME_MAX);
-    result = take_line(sse, (const char *)line.bytes, line.size, handlers, user);
+    buf_init(&event->line, line_max(feeding));
+    result = take_line(feeding, (const char *)line.bytes, line.size);
     buf_fini(&line);
     return result;
 }
@@ -218,29 +227,30 @@ static bool line_is_cut(const struct sse *sse)
 }
 
 /* Keeps the beginning of a line whose end is still to come. */
-static int keep_part(struct sse *sse, const char *part, size_t size)
+static int keep_part(const struct feeding *feeding, const char *part, size_t size)
 {
-    if (!line_is_cut(sse) && *part == ':') {
-        sse->in_comment = true;
+    if (!line_is_cut(feeding->sse) && *part == ':') {
+        feeding->sse->in_comment = true;
         return 0;
     }
-    struct sse_event *event = event_get(sse);
+    struct sse_event *event = event_get(feeding);
     if (!event)
         return SSE_NO_MEMORY;
     int result = buf_append(&event->line, part, size);
     return result == 0 ? 0 : outcome_of((enum buf_outcome)result);
 }
 
-static int end_line(struct sse *sse, const char *part, size_t size, const struct sse_handlers *handlers, void *user)
+static int end_line(const struct feeding *feeding, const char *part, size_t size)
 {
+    struct sse *sse = feeding->sse;
     if (sse->in_comment) {
         sse->in_comment = false;
         sse->begun = true;
         return 0;
     }
     if (line_is_cut(sse))
-        return take_cut_line(sse, part, size, handlers, user);
-    return take_line(sse, part, size, handlers, user);
+        return take_cut_line(feeding, part, size);
+    return take_line(feeding, part, size);
 }
 
 static const char *find_line_end(const char *from, const char *end)
@@ -250,27 +260,29 @@ static const char *find_line_end(const char *from, const char *end)
     return from;
 }
 
-int sse_feed(struct sse *sse, const uint8_t *bytes, size_t size, const struct sse_handlers *handlers, void *user)
+int sse_feed(struct sse *sse, uint32_t event_max, const uint8_t **at, const uint8_t *end,
+             const struct sse_handlers *handlers, void *user)
 {
-    const char *at = (const char *)bytes;
-    const char *end = at + size;
-    while (at < end) {
-        bool lf_of_crlf = sse->after_cr && *at == '\n';
+    const struct feeding feeding = {.sse = sse, .event_max = event_max, .handlers = handlers, .user = user};
+    while (*at < end) {
+        bool lf_of_crlf = sse->after_cr && **at == '\n';
         sse->after_cr = false;
         if (lf_of_crlf) {
-            at++;
+            (*at)++;
             continue;
         }
-        const char *line_end = find_line_end(at, end);
-        size_t part = (size_t)(line_end - at);
-        if (line_end == end)
-            return sse->in_comment ? 0 : keep_part(sse, at, part);
+        const char *line = (const char *)*at;
+        const char *line_end = find_line_end(line, (const char *)end);
+        size_t size = (size_t)(line_end - line);
+        if (line_end == (const char *)end) {
+            *at = end;
+            return sse->in_comment ? 0 : keep_part(&feeding, line, size);
+        }
         sse->after_cr = *line_end == '\r';
-        sse->fed = (uint32_t)(line_end + 1 - (const char *)bytes);
-        int result = end_line(sse, at, part, handlers, user);
+        *at += size + 1;
+        int result = end_line(&feeding, line, size);
         if (result != 0)
             return result;
-        at = line_end + 1;
     }
     return 0;
 }

@@ -19,7 +19,7 @@
 enum { SSE_ID_MAX = 1024, SSE_TYPE_MAX = 63 };
 
 /* What feeding can come to, besides 0. After any of them nothing but sse_fini may be called; but after SSE_STOPPED, if the
- * parser is still there, feeding may go on with the bytes that sse_fed does not count. */
+ * parser is still there, feeding may go on. */
 enum sse_outcome {
     SSE_TOO_LARGE = 1, /* a line or an event passed the maximum */
     SSE_NO_MEMORY = 2,
@@ -30,8 +30,6 @@ enum sse_outcome {
 struct sse {
     struct sse_event *event; /* the one half read, or NULL */
     char *last_id;           /* NULL: none */
-    uint32_t event_max;
-    uint32_t fed; /* of the bytes under way, when the handler is called */
     uint32_t retry_ms;
     bool begun;      /* the first line is over */
     bool after_cr;   /* a LF now would belong to the CR before it */
@@ -46,16 +44,13 @@ struct sse_handlers {
     bool (*on_event)(void *user, const char *type, const char *data, size_t size);
 };
 
-/* `event_max`: most bytes of one event's data. */
-void sse_init(struct sse *sse, uint32_t event_max);
+void sse_init(struct sse *sse);
 void sse_fini(struct sse *sse);
 
-/* 0, or an enum sse_outcome. */
-MUST_CHECK int sse_feed(struct sse *sse, const uint8_t *bytes, size_t size, const struct sse_handlers *handlers,
-                        void *user);
-
-/* How many of the bytes that were fed last had been read when the handler was called. */
-size_t sse_fed(const struct sse *sse);
+/* Reads from *at to `end`, and moves *at behind what was read before the handler is called. `event_max`: most bytes of one
+ * event's data. 0, or an enum sse_outcome. */
+MUST_CHECK int sse_feed(struct sse *sse, uint32_t event_max, const uint8_t **at, const uint8_t *end,
+                        const struct sse_handlers *handlers, void *user);
 
 /* The id to resume after: of the last event that was whole; "" when there is none. Borrowed until the next feeding. */
 const char *sse_last_id(const struct sse *sse);

@@ -29,14 +29,13 @@ enum {
 
 /* What a call keeps that may have to be resumed. */
 struct call_resume {
-    struct transfer_target target;
     uint64_t headers_timeout_ms;
     uint64_t deadline_ms; /* monotonic; 0: none */
     char *cursor;         /* last event id, or NULL */
 };
 
 struct call {
-    uv_loop_t *loop;
+    struct transfer_target target;
     const struct call_handlers *handlers;
     void *user;
     struct transfer *transfer;
@@ -58,7 +57,7 @@ struct call {
 static void let_go(const struct call *call, json_t *value)
 {
     if (call->is_large)
-        document_free(call->loop, value);
+        document_free(call->target.loop, value);
     else
         json_decref(value);
 }
@@ -227,7 +226,7 @@ static void on_resume(void *user)
         .headers_timeout_ms = resume->headers_timeout_ms,
         .total_timeout_ms = resume->deadline_ms > now ? resume->deadline_ms - now : 1,
     };
-    if (transfer_start(&resume->target, &request, &TRANSFER_HANDLERS, call, &call->transfer) == 0)
+    if (transfer_start(&call->target, &request, &TRANSFER_HANDLERS, call, &call->transfer) == 0)
         return;
     const struct call_reply reply = {
         .verdict = CALL_BROKEN, .status = call->status, .session_id = "", .problem = "the stream could not be resumed"};
@@ -252,7 +251,7 @@ static bool go_on(struct call *call, const struct transfer_end *end)
     if (resume->deadline_ms != 0 && clock_mono_ms() + wait >= resume->deadline_ms)
         return false;
     call->resumes++;
-    return delay_start(call->loop, wait, on_resume, call, &call->delay) == 0;
+    return delay_start(call->target.loop, wait, on_resume, call, &call->delay) == 0;
 }
 
 /* --- the exchange --- */
@@ -310,7 +309,7 @@ static void on_message(void *user, const struct jsonrpc_message *message)
         call->data = json_incref(message->data);
         call->code = message->code;
         call->is_large = message->is_large;
-        if (delay_start(call->loop, LINGER_MS, on_linger_over, call, &call->delay) != 0)
+        if (delay_start(call->target.loop, LINGER_MS, on_linger_over, call, &call->delay) != 0)
             call->delay = NULL; /* then the exchange's own end is waited for */
     } else if (call->handlers->on_message != NULL) {
         call->handlers->on_message(call->user, message);
@@ -328,16 +327,23 @@ static void on_end(void *user, const struct transfer_end *end)
         give_failure(call, end);
 }
 
-static const struct transfer_handlers TRANSFER_HANDLERS = {
-    .on_head = on_head, .on_heard = on_heard, .on_message = on_message, .on_end = on_end};
+static struct transfer_target target_of(void *user)
+{
+    const struct call *call = user;
+    struct transfer_target target = call->target;
+    if (target.session_id == NULL) /* else one may begin with the answer */
+        target.session_id = call->session_id;
+    return target;
+}
 
-static bool keep_for_resuming(struct call *call, const struct transfer_target *target,
-                              const struct call_request *request)
+static const struct transfer_handlers TRANSFER_HANDLERS = {
+    .target = target_of, .on_head = on_head, .on_heard = on_heard, .on_message = on_message, .on_end = on_end};
+
+static bool keep_for_resuming(struct call *call, const struct call_request *request)
 {
     call->resume = malloc(sizeof(*call->resume));
     if (call->resume != NULL)
         *call->resume = (struct call_resume){
-            .target = *target,
             .headers_timeout_ms = request->headers_timeout_ms,
             .deadline_ms = request->timeout_ms > 0 ? clock_mono_ms() + request->timeout_ms : 0,
         };
@@ -350,11 +356,11 @@ int call_start(const struct transfer_target *target, const struct call_request *
     struct call *call = slab_take(&slab_held, sizeof(struct call));
     if (call == NULL)
         return -ENOMEM;
-    call->loop = target->loop;
+    call->target = *target;
     call->handlers = handlers;
     call->user = user;
     call->id = request->id;
-    if (request->resumable && !keep_for_resuming(call, target, request)) {
+    if (request->resumable && !keep_for_resuming(call, request)) {
         destroy(call);
         return -ENOMEM;
     }

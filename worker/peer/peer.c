@@ -84,6 +84,11 @@ struct transfer_target peer_target(const struct peer *peer)
     };
 }
 
+struct transfer_target peer_stream_target(void *user)
+{
+    return peer_target(user);
+}
+
 void peer_count(struct peer *peer)
 {
     const struct peer_env *env = peer->env;

@@ -55,9 +55,15 @@ static struct farewell *farewell_create(const struct transfer_target *target)
     return farewell;
 }
 
+static struct transfer_target target_of(void *user)
+{
+    const struct farewell *farewell = user;
+    return farewell->target;
+}
+
 static void on_gone(void *user, const struct transfer_end *end);
 
-static const struct transfer_handlers HANDLERS = {.on_end = on_gone};
+static const struct transfer_handlers HANDLERS = {.target = target_of, .on_end = on_gone};
 
 static void begin(struct farewell *farewell)
 {

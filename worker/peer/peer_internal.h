@@ -127,6 +127,8 @@ struct peer_attempt *peer_attempt(const struct peer *peer);
 
 uint64_t peer_attempt_ms(const struct peer *peer);
 struct transfer_target peer_target(const struct peer *peer);
+/* The same for transfer_handlers, of a stream: `user` is the peer. */
+struct transfer_target peer_stream_target(void *user);
 
 /* The request that the attempt waits for; without one setting does nothing, and getting gives "". */
 void peer_set_step(struct peer *peer, const char *step);

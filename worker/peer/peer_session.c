@@ -276,8 +276,11 @@ static void on_stream_end(void *user, const struct transfer_end *end)
         on_refused(peer, end, &reply);
 }
 
-static const struct transfer_handlers STREAM_HANDLERS = {
-    .on_head = on_stream_head, .on_heard = on_heard, .on_message = on_message, .on_end = on_stream_end};
+static const struct transfer_handlers STREAM_HANDLERS = {.target = peer_stream_target,
+                                                         .on_head = on_stream_head,
+                                                         .on_heard = on_heard,
+                                                         .on_message = on_message,
+                                                         .on_end = on_stream_end};
 
 /* --- its rival --- */
 
@@ -311,8 +314,11 @@ static void on_rival_end(void *user, const struct transfer_end *end)
     session->resumes_well = end->status >= 400 && end->status < 500;
 }
 
-static const struct transfer_handlers RIVAL_HANDLERS = {
-    .on_head = on_rival_head, .on_heard = on_heard, .on_message = on_message, .on_end = on_rival_end};
+static const struct transfer_handlers RIVAL_HANDLERS = {.target = peer_stream_target,
+                                                        .on_head = on_rival_head,
+                                                        .on_heard = on_heard,
+                                                        .on_message = on_message,
+                                                        .on_end = on_rival_end};
 
 /* --- the handshake --- */
 

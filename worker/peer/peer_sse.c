@@ -171,8 +171,12 @@ static void on_end(void *user, const struct transfer_end *end)
     }
 }
 
-static const struct transfer_handlers STREAM_HANDLERS = {
-    .on_head = on_head, .on_heard = on_heard, .on_message = on_message, .on_event = on_event, .on_end = on_end};
+static const struct transfer_handlers STREAM_HANDLERS = {.target = peer_stream_target,
+                                                         .on_head = on_head,
+                                                         .on_heard = on_heard,
+                                                         .on_message = on_message,
+                                                         .on_event = on_event,
+                                                         .on_end = on_end};
 
 /* --- the era --- */
 

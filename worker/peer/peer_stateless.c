@@ -218,7 +218,7 @@ static void on_stream_end(void *user, const struct transfer_end *end)
 }
 
 static const struct transfer_handlers STREAM_HANDLERS = {
-    .on_heard = on_heard, .on_message = on_stream_message, .on_end = on_stream_end};
+    .target = peer_stream_target, .on_heard = on_heard, .on_message = on_stream_message, .on_end = on_stream_end};
 
 /* --- the era --- */
 

@@ -329,7 +329,7 @@ static void read_backlog(struct peer_stdio *stdio)
     }
     if (stdio->document != NULL && at < backlog.size) { /* what was there before, and then some */
         memmove(backlog.bytes, backlog.bytes + at, backlog.size - at);
-        backlog.size -= at;
+        backlog.size -= (uint32_t)at;
         stdio->backlog = backlog;
     } else {
         buf_fini(&backlog);

@@ -3,7 +3,8 @@
  * sessions and of HTTP+SSE.
  *
  * A transfer may be held for months, so it keeps no more than it needs: a body's buffer exists only while there is a
- * body to collect, and of the head what `on_end` tells.
+ * body to collect, of the head what `on_end` tells, and what its owner knows (loop, limits, credentials) is asked for when
+ * it is needed: never after a handler that may have done away with the owner.
  *
  * Handlers may cancel the transfer that calls them. While it is `busy` with bytes it is then only marked, and freed by
  * whoever made it busy; what loops over handlers looks at the mark after each call. */
@@ -26,6 +27,7 @@ enum { SLICE = 64 * 1024 }; /* of a backlog, a turn */
 
 /* A large document is being parsed beside the loop; then what came meanwhile is read, a slice a turn. */
 struct pending {
+    uv_loop_t *loop;
     struct document *document; /* NULL: none any more */
     struct delay *turn;        /* the next slice's */
     struct buf backlog;
@@ -35,32 +37,34 @@ struct pending {
 };
 
 struct transfer {
-    struct oauth_account *account;
     union {
         struct http_exchange *exchange;
         struct bearer *bearer; /* with an account */
     } by;                      /* NULL: it has ended */
     const struct transfer_handlers *handlers;
     void *user;
-    uv_loop_t *loop;
-    struct limits *limits;
-    const struct server_def *def;
-    char *session_id;        /* of an exchange that is no stream; or NULL */
     struct pending *pending; /* NULL: nothing is */
     union {
         struct sse sse;  /* of an event stream */
         struct buf body; /* of all else, its head's included */
     } read;
     uint32_t retry_after_ms; /* at most a day */
-    int status;
+    uint16_t status;
+    bool has_account;
     bool is_event_stream, is_json, is_empty, challenged, had_credentials;
     bool busy;
     bool cancelled; /* while it was busy */
 };
+static_assert(sizeof(struct transfer) <= 72, "each held stream has one");
+
+static struct transfer_target target_of(const struct transfer *transfer)
+{
+    return transfer->handlers->target(transfer->user);
+}
 
 static void break_off(struct transfer *transfer)
 {
-    if (transfer->account != NULL) {
+    if (transfer->has_account) {
         bearer_cancel(&transfer->by.bearer);
     } else {
         http_cancel(transfer->by.exchange);
@@ -88,7 +92,6 @@ static void destroy(struct transfer *transfer)
         sse_fini(&transfer->read.sse);
     else
         buf_fini(&transfer->read.body);
-    free(transfer->session_id);
     slab_give(&slab_held, transfer, sizeof(*transfer));
 }
 
@@ -163,22 +166,23 @@ static const char *take(struct transfer *transfer, int outcome, json_t *document
 {
     if (outcome == 0)
         deliver(transfer, document, is_large);
-    const char *problem = outcome != 0 ? jsonrpc_problem(outcome, transfer->limits) : NULL;
+    const char *problem = outcome != 0 ? jsonrpc_problem(outcome, target_of(transfer).limits) : NULL;
     return is_success(transfer) ? problem : NULL;
 }
 
-static struct mask mask_of(const struct transfer *transfer)
+static struct mask mask_of(const struct transfer_target *target)
 {
-    return (struct mask){.def = transfer->def,
-                         .token = transfer->account != NULL ? oauth_account_token(transfer->account) : NULL,
-                         .session_id = transfer->session_id};
+    return (struct mask){.def = target->def,
+                         .token = target->account != NULL ? oauth_account_token(target->account) : NULL,
+                         .session_id = target->session_id};
 }
 
 static const char *parse(struct transfer *transfer, const void *bytes, size_t size)
 {
     json_t *document = NULL;
-    const struct mask mask = mask_of(transfer);
-    int outcome = jsonrpc_parse(bytes, size, &transfer->limits->json, &document);
+    const struct transfer_target target = target_of(transfer);
+    const struct mask mask = mask_of(&target);
+    int outcome = jsonrpc_parse(bytes, size, &target.limits->json, &document);
     if (outcome == 0)
         mask_document(&mask, bytes, size, document);
     const char *problem = take(transfer, outcome, document, false);
@@ -192,15 +196,17 @@ static void on_parsed(void *user, int outcome, json_t *document);
 static bool put_aside(struct transfer *transfer, void *bytes, size_t size)
 {
     struct pending *pending = transfer->pending;
+    const struct transfer_target target = target_of(transfer);
     if (pending == NULL) {
         pending = calloc(1, sizeof(*pending));
         if (pending == NULL)
             return false;
-        buf_init(&pending->backlog, transfer->limits->event);
+        pending->loop = target.loop;
+        buf_init(&pending->backlog, target.limits->event);
         transfer->pending = pending;
     }
-    const struct mask mask = mask_of(transfer);
-    if (document_parse(transfer->loop, bytes, size, &transfer->limits->json, &mask, on_parsed, transfer,
+    const struct mask mask = mask_of(&target);
+    if (document_parse(target.loop, bytes, size, &target.limits->json, &mask, on_parsed, transfer,
                        &pending->document) == 0)
         return true;
     if (pending->backlog.size == 0)
@@ -248,10 +254,12 @@ static const struct sse_handlers SSE_HANDLERS = {.on_event = on_event};
 /* Reads of a stream up to the end, or to a large event; *fed is how much that was. NULL, or what is wrong. */
 static const char *read_stream(struct transfer *transfer, const uint8_t *bytes, size_t size, size_t *fed)
 {
-    int outcome = sse_feed(&transfer->read.sse, bytes, size, &SSE_HANDLERS, transfer);
-    *fed = outcome == SSE_STOPPED && !transfer->cancelled ? sse_fed(&transfer->read.sse) : size;
+    struct limits *limits = target_of(transfer).limits;
+    const uint8_t *at = bytes;
+    int outcome = sse_feed(&transfer->read.sse, (uint32_t)limits->event, &at, bytes + size, &SSE_HANDLERS, transfer);
+    *fed = outcome == SSE_STOPPED && !transfer->cancelled ? (size_t)(at - bytes) : size;
     if (outcome == SSE_TOO_LARGE) {
-        limits_hit(transfer->limits, COUNTER_LIMIT_EVENT);
+        limits_hit(limits, COUNTER_LIMIT_EVENT);
         return "an event is larger than --max-event";
     }
     return outcome == SSE_NO_MEMORY ? "no memory" : NULL;
@@ -265,7 +273,7 @@ static const char *feed(struct transfer *transfer, const uint8_t *bytes, size_t 
         return problem;
     int outcome = buf_append(&transfer->pending->backlog, bytes + fed, size - fed);
     if (outcome == BUF_FULL)
-        limits_hit(transfer->limits, COUNTER_LIMIT_EVENT);
+        limits_hit(target_of(transfer).limits, COUNTER_LIMIT_EVENT);
     return outcome == 0          ? NULL
            : outcome == BUF_FULL ? "more than --max-event came while an event was read"
                                  : "no memory";
@@ -303,7 +311,7 @@ static void go_on(struct transfer *transfer, const char *problem)
         return;
     else if (problem != NULL || pending->at == pending->backlog.size)
         resume(transfer, problem);
-    else if (delay_start(transfer->loop, 0, on_turn, transfer, &pending->turn) != 0)
+    else if (delay_start(pending->loop, 0, on_turn, transfer, &pending->turn) != 0)
         resume(transfer, "no memory");
 }
 
@@ -320,7 +328,7 @@ static void on_parsed(void *user, int outcome, json_t *document)
     transfer->pending->document = NULL;
     transfer->busy = true;
     const char *problem = take(transfer, outcome, document, true);
-    document_free(transfer->loop, document);
+    document_free(transfer->pending->loop, document);
     go_on(transfer, transfer->is_event_stream ? NULL : problem);
 }
 
@@ -338,18 +346,16 @@ static const char *read_body(struct transfer *transfer)
 static void on_head(void *user, const struct http_head *head)
 {
     struct transfer *transfer = user;
-    transfer->status = head->status;
+    transfer->status = (uint16_t)head->status;
     if (head->is_event_stream && is_success(transfer)) {
         transfer->is_event_stream = true;
-        sse_init(&transfer->read.sse, (uint32_t)transfer->limits->event);
+        sse_init(&transfer->read.sse);
     } else {
-        buf_init(&transfer->read.body, is_success(transfer) ? transfer->limits->body : TRANSFER_REFUSAL_MAX);
+        buf_init(&transfer->read.body, is_success(transfer) ? target_of(transfer).limits->body : TRANSFER_REFUSAL_MAX);
     }
     transfer->is_json = head->is_json;
     transfer->challenged = head->www_authenticate[0] != '\0';
     transfer->retry_after_ms = (uint32_t)head->retry_after_ms;
-    if (transfer->session_id == NULL && head->session_id[0] != '\0' && !transfer->is_event_stream)
-        transfer->session_id = strdup(head->session_id); /* one that begins */
     if (transfer->handlers->on_head != NULL)
         transfer->handlers->on_head(transfer->user, head);
 }
@@ -366,7 +372,7 @@ static const char *collect(struct transfer *transfer, const uint8_t *bytes, size
         size = room;
     int outcome = buf_append(body, bytes, size);
     if (outcome == BUF_FULL)
-        limits_hit(transfer->limits, COUNTER_LIMIT_BODY);
+        limits_hit(target_of(transfer).limits, COUNTER_LIMIT_BODY);
     return outcome == 0 ? NULL : outcome == BUF_FULL ? "the answer is larger than --max-body" : "no memory";
 }
 
@@ -391,7 +397,7 @@ static void on_body(void *user, const uint8_t *bytes, size_t size)
 
 static void forget_exchange(struct transfer *transfer)
 {
-    if (transfer->account != NULL)
+    if (transfer->has_account)
         transfer->by.bearer = NULL;
     else
         transfer->by.exchange = NULL;
@@ -402,7 +408,7 @@ static void on_end(void *user, const struct http_end *end)
     struct transfer *transfer = user;
     forget_exchange(transfer);
     if (end->reason == HTTP_TOO_LARGE)
-        limits_hit(transfer->limits, transfer->status == 0 ? COUNTER_LIMIT_HEADER : COUNTER_LIMIT_BODY);
+        limits_hit(target_of(transfer).limits, transfer->status == 0 ? COUNTER_LIMIT_HEADER : COUNTER_LIMIT_BODY);
     transfer->busy = true;
     const char *problem = end->reason == HTTP_DONE && transfer->pending == NULL ? read_body(transfer) : NULL;
     transfer->busy = false;
@@ -485,12 +491,7 @@ int transfer_start(const struct transfer_target *target, const struct transfer_r
     transfer->handlers = handlers;
     transfer->user = user;
     transfer->is_empty = true;
-    transfer->loop = target->loop;
-    transfer->limits = target->limits;
-    transfer->def = target->def;
-    transfer->account = target->account;
-    if (request->total_timeout_ms > 0 && target->session_id != NULL)
-        transfer->session_id = strdup(target->session_id);
+    transfer->has_account = target->account != NULL;
     int result = start_exchange(transfer, target, request);
     if (result != 0) {
         destroy(transfer);

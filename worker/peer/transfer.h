@@ -18,8 +18,8 @@
 
 enum { TRANSFER_REFUSAL_MAX = 64 * 1024 }; /* of an answer that is not wanted; the rest is dropped */
 
-/* Where the requests of a connection go, and what all of them carry. Borrowed; who starts something copies the struct,
- * and what it points at outlives that. */
+/* Where the requests of a connection go, whose they are, and what all of them carry. Borrowed; who starts something copies
+ * the struct, and what it points at outlives that. */
 struct transfer_target {
     uv_loop_t *loop;
     struct http *http;
@@ -62,8 +62,10 @@ struct transfer_end {
     uint64_t retry_after_ms;     /* Retry-After; 0: none */
 };
 
-/* Each may cancel the transfer. A NULL one is not called, but on_end must be there. */
+/* Each may cancel the transfer. A NULL one is not called, but `target` and on_end must be there. */
 struct transfer_handlers {
+    /* The target again, which is not kept here; url, version and http are not looked at. May not cancel. */
+    struct transfer_target (*target)(void *user);
     void (*on_head)(void *user, const struct http_head *head);
     void (*on_heard)(void *user); /* bytes came */
     /* NULL: bodies are not read at all. */
@@ -74,7 +76,7 @@ struct transfer_handlers {
     void (*on_end)(void *user, const struct transfer_end *end);
 };
 
-/* 0 or a negative errno; then no handler runs. The target's definition and handlers outlive the transfer. */
+/* 0 or a negative errno; then no handler runs. `handlers` outlive the transfer. */
 MUST_CHECK int transfer_start(const struct transfer_target *target, const struct transfer_request *request,
                               const struct transfer_handlers *handlers, void *user, struct transfer **out);
 
