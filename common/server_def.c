@@ -16,6 +16,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* --- labels --- */
+
+static const char *next_label(const char *label)
+{
+    return label + strlen(label) + 1;
+}
+
+const char *server_def_name(const struct server_def *def)
+{
+    const char *name = next_label(def->id);
+    return *name != '\0' ? name : def->id;
+}
+
+const char *server_def_workspace_id(const struct server_def *def)
+{
+    return next_label(next_label(def->id));
+}
+
+const char *server_def_user_id(const struct server_def *def)
+{
+    return next_label(server_def_workspace_id(def));
+}
+
 /* --- packing --- */
 
 /* Where texts are copied to; with `next` NULL they are only measured. */
@@ -24,16 +47,10 @@ struct packing {
     size_t size;
 };
 
-static void pack_text(struct packing *packing, const char **text)
+static void pack_label(struct packing *packing, const char **text)
 {
-    if (*text == NULL)
-        return;
     size_t size = strlen(*text) + 1;
 
-    if (size == 1) {
-        *text = "";
-        return;
-    }
     packing->size += size;
     if (packing->next != NULL) {
         *text = memcpy(packing->next, *text, size);
@@ -41,16 +58,12 @@ static void pack_text(struct packing *packing, const char **text)
     }
 }
 
-/* A server that was given no name has its id for one, once. */
-static void pack_names(struct packing *packing, struct server_def *def)
+static void pack_text(struct packing *packing, const char **text)
 {
-    bool is_named = def->name != def->id;
-
-    pack_text(packing, &def->id);
-    if (is_named)
-        pack_text(packing, &def->name);
-    else
-        def->name = def->id;
+    if (*text != NULL && **text == '\0')
+        *text = "";
+    else if (*text != NULL)
+        pack_label(packing, text);
 }
 
 static void pack_pairs(struct packing *packing, struct server_pair *pairs, size_t count)
@@ -61,20 +74,21 @@ static void pack_pairs(struct packing *packing, struct server_pair *pairs, size_
     }
 }
 
-/* All texts of a definition whose parts are the ones given. */
-static void pack_texts(struct packing *packing, struct server_def *def, struct server_extras *extras,
-                       struct server_pair *headers, struct server_pair *env, const char **args)
+/* All texts, the labels first, in the order in which next_label finds them. */
+static void pack_texts(struct packing *packing, struct server_def_draft *draft)
 {
-    const char **const texts[] = {&def->workspace_id, &def->user_id,    &def->url,   &extras->ca_file,
-                                  &extras->proxy,     &extras->command, &extras->cwd};
+    const char **const labels[] = {&draft->def.id, &draft->name, &draft->workspace_id, &draft->user_id};
+    struct server_extras *extras = &draft->extras;
+    const char **const texts[] = {&draft->def.url, &extras->ca_file, &extras->proxy, &extras->command, &extras->cwd};
 
-    pack_names(packing, def);
+    for (size_t i = 0; i < ARRAY_LENGTH(labels); i++)
+        pack_label(packing, labels[i]);
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         pack_text(packing, texts[i]);
-    pack_pairs(packing, headers, extras->header_count);
-    pack_pairs(packing, env, extras->env_count);
+    pack_pairs(packing, draft->headers, extras->header_count);
+    pack_pairs(packing, draft->env, extras->env_count);
     for (size_t i = 0; i < extras->arg_count; i++)
-        pack_text(packing, &args[i]);
+        pack_text(packing, &draft->args[i]);
 }
 
 const struct server_extras SERVER_NO_EXTRAS;
@@ -94,7 +108,7 @@ static struct server_def *pack(struct server_def_draft *draft)
     size_t fixed_size = sizeof(struct server_def) + extras_size + headers_size + env_size + args_size;
     struct packing packing = {.next = NULL};
 
-    pack_texts(&packing, &draft->def, &draft->extras, draft->headers, draft->env, draft->args);
+    pack_texts(&packing, draft);
     json_t *auth = json_deep_copy(draft->extras.auth);
     char *memory = slab_take(&slab_held, fixed_size + packing.size);
     if (memory == NULL || (auth == NULL && draft->extras.auth != NULL)) {
@@ -113,7 +127,7 @@ static struct server_def *pack(struct server_def_draft *draft)
     draft->def.size = (uint32_t)(fixed_size + packing.size);
     draft->def.extras = extras_size > 0 ? extras : &SERVER_NO_EXTRAS;
     packing = (struct packing){.next = memory + fixed_size};
-    pack_texts(&packing, &draft->def, &draft->extras, draft->headers, draft->env, draft->args);
+    pack_texts(&packing, draft);
     draft->extras.headers = memcpy(headers, draft->headers, headers_size);
     draft->extras.env = memcpy(env, draft->env, env_size);
     draft->extras.args = memcpy(args, draft->args, args_size);
@@ -139,7 +153,13 @@ struct server_def *server_def_from_json(const char *id, json_t *object, enum sou
 
 struct server_def *server_def_copy(const struct server_def *def)
 {
-    struct server_def_draft draft = {.def = *def, .extras = *def->extras};
+    struct server_def_draft draft = {
+        .def = *def,
+        .name = next_label(def->id),
+        .workspace_id = server_def_workspace_id(def),
+        .user_id = server_def_user_id(def),
+        .extras = *def->extras,
+    };
 
     for (size_t i = 0; i < draft.extras.header_count; i++)
         draft.headers[i] = def->extras->headers[i];
@@ -231,8 +251,9 @@ json_t *server_def_to_json(const struct server_def *def)
         put_args(object, def) && put_pairs(object, "env", def->extras->env, def->extras->env_count) &&
         put_text(object, "cwd", def->extras->cwd, NULL) &&
         put_pairs(object, "headers", def->extras->headers, def->extras->header_count) &&
-        put_text(object, "name", def->name, def->id) && put_text(object, "workspaceId", def->workspace_id, "") &&
-        put_text(object, "userId", def->user_id, "") && put_events(object, def->events) &&
+        put_text(object, "name", server_def_name(def), def->id) &&
+        put_text(object, "workspaceId", server_def_workspace_id(def), "") &&
+        put_text(object, "userId", server_def_user_id(def), "") && put_events(object, def->events) &&
         put_number(object, "timeout", def->timeout_ms) && put_poll(object, def->poll_ms) &&
         put_text(object, "caFile", def->extras->ca_file, NULL) && put_text(object, "proxy", def->extras->proxy, NULL) &&
         (def->extras->auth == NULL || json_object_set_new(object, "auth", json_deep_copy(def->extras->auth)) == 0) &&
@@ -284,8 +305,9 @@ bool server_def_same_connection(const struct server_def *a, const struct server_
 
 bool server_def_equal(const struct server_def *a, const struct server_def *b)
 {
-    return server_def_same_connection(a, b) && texts_equal(a->name, b->name) &&
-           texts_equal(a->workspace_id, b->workspace_id) && texts_equal(a->user_id, b->user_id);
+    return server_def_same_connection(a, b) && texts_equal(server_def_name(a), server_def_name(b)) &&
+           texts_equal(server_def_workspace_id(a), server_def_workspace_id(b)) &&
+           texts_equal(server_def_user_id(a), server_def_user_id(b));
 }
 
 const char *server_def_origin(const struct server_def *def, char *out, size_t size)

@@ -61,13 +61,10 @@ struct server_def {
     uint8_t source;    /* enum source */
     uint8_t transport; /* enum transport */
     bool enabled;
-    uint8_t events;      /* bit a kind; tools when not given */
-    uint32_t timeout_ms; /* of one attempt; 0: the default */
-    uint32_t poll_ms;    /* 0: the default */
-    const char *id;
-    const char *name;         /* the id when not given */
-    const char *workspace_id; /* "" when not given */
-    const char *user_id;
+    uint8_t events;                     /* bit a kind; tools when not given */
+    uint32_t timeout_ms;                /* of one attempt; 0: the default */
+    uint32_t poll_ms;                   /* 0: the default */
+    const char *id;                     /* the labels below stand behind it */
     const char *url;                    /* http and sse; absolute, http or https, checked */
     const struct server_extras *extras; /* never NULL */
 };
@@ -75,7 +72,7 @@ struct server_def {
 static_assert(SERVER_DEF_HEADERS_MAX <= UINT8_MAX && SERVER_DEF_ARGS_MAX <= UINT8_MAX &&
                   SERVER_DEF_ENV_MAX <= UINT8_MAX,
               "they are counted in a byte");
-static_assert(sizeof(struct server_def) <= 64, "there is one for each server");
+static_assert(sizeof(struct server_def) <= 40, "there is one for each server");
 
 /* Called once for each thing that is wrong: `key` is "" for the server as a whole, "headers.Accept" for a part of one.
  * The caller knows the file and the line. */
@@ -91,6 +88,11 @@ MUST_CHECK struct server_def *server_def_copy(const struct server_def *def);
 
 /* The object again, without id and source, only keys that differ from their defaults; a new reference; NULL without memory. */
 MUST_CHECK json_t *server_def_to_json(const struct server_def *def);
+
+/* Its labels: the name is the id when not given, the others are "". */
+const char *server_def_name(const struct server_def *def);
+const char *server_def_workspace_id(const struct server_def *def);
+const char *server_def_user_id(const struct server_def *def);
 
 /* True when a connection to `a` need not be made anew for `b`: all but name, workspace and user is the same. */
 bool server_def_same_connection(const struct server_def *a, const struct server_def *b);

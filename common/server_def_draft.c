@@ -288,9 +288,9 @@ static void read_auth(struct reading *reading, const struct key *key, json_t *va
 
 static const struct key keys[] = {
     {"type", ANY, NULL, 0, 0}, /* read before all others */
-    {"name", ANY, read_label, SLOT(def.name), NAME_MAX_BYTES},
-    {"workspaceId", ANY, read_label, SLOT(def.workspace_id), SCOPE_MAX},
-    {"userId", ANY, read_label, SLOT(def.user_id), SCOPE_MAX},
+    {"name", ANY, read_label, SLOT(name), NAME_MAX_BYTES},
+    {"workspaceId", ANY, read_label, SLOT(workspace_id), SCOPE_MAX},
+    {"userId", ANY, read_label, SLOT(user_id), SCOPE_MAX},
     {"enabled", ANY, read_enabled, 0, 0},
     {"disabled", ANY, read_enabled, 0, 0},
     {"timeout", ANY, read_timeout, 0, 0},
@@ -406,14 +406,8 @@ bool server_def_draft_read(struct server_def_draft *draft, const char *id, json_
 {
     struct reading reading = {.draft = draft, .on_problem = on_problem, .user = user};
 
-    *draft = (struct server_def_draft){.def = {
-                                           .id = id,
-                                           .name = "",
-                                           .workspace_id = "",
-                                           .user_id = "",
-                                           .source = (uint8_t)source,
-                                           .enabled = true,
-                                       }};
+    *draft = (struct server_def_draft){
+        .def = {.id = id, .source = (uint8_t)source, .enabled = true}, .name = "", .workspace_id = "", .user_id = ""};
     draft->def.extras = &draft->extras;
     draft->extras.headers = draft->headers;
     draft->extras.env = draft->env;
@@ -428,8 +422,6 @@ bool server_def_draft_read(struct server_def_draft *draft, const char *id, json_
     read_keys(&reading, object, type_known);
     if (type_known)
         check_whole(&reading, object, source);
-    if (draft->def.name[0] == '\0')
-        draft->def.name = id;
     if (draft->def.events == 0)
         draft->def.events = 1U << KIND_TOOLS;
     return !reading.failed;

@@ -11,7 +11,8 @@
 
 struct server_def_draft {
     struct server_def def;
-    struct server_extras extras; /* of `def`; its arrays are those below, `auth` is borrowed, too */
+    const char *name, *workspace_id, *user_id; /* "" when not given */
+    struct server_extras extras;               /* of `def`; its arrays are those below, `auth` is borrowed, too */
     struct server_pair headers[SERVER_DEF_HEADERS_MAX];
     struct server_pair env[SERVER_DEF_ENV_MAX];
     const char *args[SERVER_DEF_ARGS_MAX];

@@ -173,8 +173,8 @@ static int describe(const struct relay *relay, uint32_t row, enum kind kind, str
     *out = (struct event){
         .type = kind,
         .server_id = def->id,
-        .server_name = def->name,
-        .workspace_id = def->workspace_id,
+        .server_name = server_def_name(def),
+        .workspace_id = server_def_workspace_id(def),
         .timestamp_ms = list.changed_ms,
         .reason = list.reason,
         .generation = generation,
@@ -334,8 +334,8 @@ void relay_ring_status(struct relay *relay, uint32_t row)
     const struct event event = {
         .type = EVENT_STATUS,
         .server_id = def->id,
-        .server_name = def->name,
-        .workspace_id = def->workspace_id,
+        .server_name = server_def_name(def),
+        .workspace_id = server_def_workspace_id(def),
         .timestamp_ms = state.state_since_ms,
         .state = state.state,
         .last_error = state.last_error,

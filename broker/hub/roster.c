@@ -267,7 +267,7 @@ const struct buf *roster_identity(struct roster *roster, uint32_t row)
     if (!identity)
         return NULL;
     buf_init(identity, IDENTITY_MAX);
-    if (event_identity(identity, entry->def->id, entry->def->name, entry->def->workspace_id)) {
+    if (event_identity(identity, entry->def->id, server_def_name(entry->def), server_def_workspace_id(entry->def))) {
         buf_fini(identity);
         free(identity);
         return NULL;

@@ -32,9 +32,9 @@ static void describe(struct row *value, const struct server_def *def)
     uint64_t now = clock_wall_ms();
     uint8_t state = def->enabled ? STATE_QUEUED : STATE_DISABLED;
     table_text(value->server_id, sizeof(value->server_id), def->id);
-    table_text(value->server_name, sizeof(value->server_name), def->name);
-    table_text(value->workspace_id, sizeof(value->workspace_id), def->workspace_id);
-    table_text(value->user_id, sizeof(value->user_id), def->user_id);
+    table_text(value->server_name, sizeof(value->server_name), server_def_name(def));
+    table_text(value->workspace_id, sizeof(value->workspace_id), server_def_workspace_id(def));
+    table_text(value->user_id, sizeof(value->user_id), server_def_user_id(def));
     table_text(value->last_error, sizeof(value->last_error), "");
     if (value->state != state)
         value->state_since_ms = now;

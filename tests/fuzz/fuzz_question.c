@@ -143,7 +143,7 @@ static void add_server(enum state state)
     if (def == NULL || roster_add(roster, def, &row) != 0 || table_row_reserve(table, row) != 0)
         abort();
     table_text(value.server_id, sizeof(value.server_id), def->id);
-    table_text(value.workspace_id, sizeof(value.workspace_id), def->workspace_id);
+    table_text(value.workspace_id, sizeof(value.workspace_id), server_def_workspace_id(def));
     table_row_write(table, row, &value);
     table_row_set_listed(table, row, true);
 }

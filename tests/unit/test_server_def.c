@@ -66,9 +66,9 @@ static void defaults(void **state)
 
     (void)state;
     assert_string_equal(def->id, "id");
-    assert_string_equal(def->name, "id");
-    assert_string_equal(def->workspace_id, "");
-    assert_string_equal(def->user_id, "");
+    assert_string_equal(server_def_name(def), "id");
+    assert_string_equal(server_def_workspace_id(def), "");
+    assert_string_equal(server_def_user_id(def), "");
     assert_string_equal(def->url, "http://host/mcp");
     assert_int_equal(def->source, SOURCE_FILE);
     assert_int_equal(def->transport, TRANSPORT_HTTP);
@@ -96,9 +96,9 @@ static void every_key_of_a_web_server(void **state)
 
     (void)state;
     assert_int_equal(def->transport, TRANSPORT_SSE);
-    assert_string_equal(def->name, "N\xc3\xa4me");
-    assert_string_equal(def->workspace_id, "w");
-    assert_string_equal(def->user_id, "u");
+    assert_string_equal(server_def_name(def), "N\xc3\xa4me");
+    assert_string_equal(server_def_workspace_id(def), "w");
+    assert_string_equal(server_def_user_id(def), "u");
     assert_false(def->enabled);
     assert_int_equal(def->timeout_ms, 30000);
     assert_int_equal(def->poll_ms, 90000);

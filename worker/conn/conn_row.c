@@ -14,9 +14,9 @@ void conn_row_identify(const struct conn *conn, struct row *row)
 {
     const struct server_def *def = conn->def;
     table_text(row->server_id, sizeof(row->server_id), def->id);
-    table_text(row->server_name, sizeof(row->server_name), def->name);
-    table_text(row->workspace_id, sizeof(row->workspace_id), def->workspace_id);
-    table_text(row->user_id, sizeof(row->user_id), def->user_id);
+    table_text(row->server_name, sizeof(row->server_name), server_def_name(def));
+    table_text(row->workspace_id, sizeof(row->workspace_id), server_def_workspace_id(def));
+    table_text(row->user_id, sizeof(row->user_id), server_def_user_id(def));
     row->transport = (uint8_t)def->transport;
     row->source = (uint8_t)def->source;
     row->events = def->events;
