@@ -56,6 +56,10 @@ static void what_is_brief_is_no_cell(void **state)
     assert_false(
         is_cell(SSL_CTX_get_cert_store(context))); /* so the worker's own SSL_CTX_new was called, as is by libcurl */
     SSL_CTX_free(context);
+    X509 *certificate = X509_new_ex(NULL, NULL);
+    assert_non_null(certificate);
+    assert_false(is_cell(certificate));
+    X509_free(certificate);
 }
 
 static void bytes_stay_through_all_sizes(void **state)

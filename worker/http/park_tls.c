@@ -18,8 +18,8 @@
  * libcurl fills a context's store only once its server has answered; with hundreds on their way at once that is late, and
  * so the first one is filled here. After an hour another, whose file may have changed, takes its place.
  *
- * That context of libcurl's, and the certificates, are some hundred small pieces that are soon freed again: SSL_CTX_new and
- * d2i_X509 are defined here to tell so to tls_memory.c.
+ * That context of libcurl's, and the certificates, are some hundred small pieces that are soon freed again: SSL_CTX_new,
+ * X509_new_ex, d2i_X509 and X509_verify_cert, which takes apart what is in one, are defined here to tell so to tls_memory.c.
  *
  * Between two reads an SSL is at rest, and nobody but this file reaches for it: see fold.c.
  *
@@ -125,6 +125,26 @@ X509 *d2i_X509(X509 **out, const unsigned char **in, long size)
     return certificate;
 }
 
+X509 *X509_new_ex(OSSL_LIB_CTX *library, const char *properties)
+{
+    X509 *(*real)(OSSL_LIB_CTX *, const char *);
+    find(RTLD_NEXT, "X509_new_ex", &real);
+    tls_memory_is_brief(true);
+    X509 *certificate = real(library, properties);
+    tls_memory_is_brief(false);
+    return certificate;
+}
+
+int X509_verify_cert(X509_STORE_CTX *context)
+{
+    int (*real)(X509_STORE_CTX *);
+    find(RTLD_NEXT, "X509_verify_cert", &real);
+    tls_memory_is_brief(true);
+    int result = real(context);
+    tls_memory_is_brief(false);
+    return result;
+}
+
 struct park_tls_authority *park_tls_authority(const char *ca_file)
 {
     const char *name = ca_file ? ca_file : "";
@@ -148,8 +168,10 @@ static bool is_current(const struct park_tls_authority *authority)
 /* As libcurl will, which sees to it only once the server has answered: others may share it from now on. */
 static bool fill(SSL_CTX *context, const char *ca_file)
 {
+    tls_memory_is_brief(true); /* or these few would keep blocks of the many that go */
     bool is_filled = SSL_CTX_load_verify_file(context, ca_file) == 1 &&
                      X509_STORE_set_flags(SSL_CTX_get_cert_store(context), X509_V_FLAG_PARTIAL_CHAIN) == 1;
+    tls_memory_is_brief(false);
     ERR_clear_error();
     return is_filled;
 }
@@ -196,7 +218,9 @@ int park_tls_take(SSL *tls)
 static bool make_shared(struct shared *made, const SSL_METHOD *method)
 {
     made->context = SSL_CTX_new(method);
+    tls_memory_is_brief(true); /* as above */
     made->session = SSL_SESSION_new();
+    tls_memory_is_brief(false);
     if (made->context && made->session) {
         made->method = method;
         return true;
