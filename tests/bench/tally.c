@@ -117,15 +117,15 @@ static bool obey(struct tally *tally)
     char line[64];
     if (!fgets(line, sizeof(line), stdin))
         return false;
-    if (strcmp(line, "reset\n") == 0) {
-        memset(tally->buckets, 0, sizeof(tally->buckets));
-        tally->received = tally->unknown = tally->longest_us = 0;
-    }
     printf("{\"received\":%" PRIu64 ",\"unknown\":%" PRIu64 ",\"p50\":%" PRIu64 ",\"p99\":%" PRIu64 ",\"p999\":%" PRIu64
            ",\"max\":%" PRIu64 "}\n",
            tally->received, tally->unknown, percentile(tally, 0.5), percentile(tally, 0.99), percentile(tally, 0.999),
            tally->longest_us);
     fflush(stdout);
+    if (strcmp(line, "reset\n") == 0) {
+        memset(tally->buckets, 0, sizeof(tally->buckets));
+        tally->received = tally->unknown = tally->longest_us = 0;
+    }
     return true;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Fuzz target of the reader of messages. Whatever the bytes are: a message has the members of its type, and a document
- * that is written and read again has the same messages. */
-#include "worker/peer/jsonrpc.h"
+/* Fuzz target of the readers of messages. Whatever the bytes are: a message has the members of its type, a document
+ * that is written and read again has the same messages, and what is understood at a glance is what parsing makes of it. */
+#include "worker/peer/glance.h"
+#include "worker/peer/mcp.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,10 +47,26 @@ static void check_same(const struct jsonrpc_message *a, const struct jsonrpc_mes
     require((a->method == NULL) == (b->method == NULL) && (a->method == NULL || strcmp(a->method, b->method) == 0));
 }
 
+/* `document` NULL: it could not be parsed. */
+static void check_glance(const uint8_t *bytes, size_t size, const json_t *document)
+{
+    struct jsonrpc_message glanced;
+    if (!glance((const char *)bytes, size, &LIMITS, &glanced))
+        return;
+    require(document != NULL && jsonrpc_count(document) == 1);
+    struct jsonrpc_message parsed = jsonrpc_get(document, 0);
+    check_same(&glanced, &parsed);
+    const json_t *subscription = json_object_get(json_object_get(parsed.params, "_meta"), MCP_META_SUBSCRIPTION);
+    require(glanced.subscription == (uint32_t)json_integer_value(subscription));
+    require(mcp_is_of(&parsed, glanced.subscription) == (glanced.subscription != 0));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    json_t *document, *again;
-    if (jsonrpc_parse(bytes, size, &LIMITS, &document) != 0)
+    json_t *document = NULL, *again;
+    int outcome = jsonrpc_parse(bytes, size, &LIMITS, &document);
+    check_glance(bytes, size, document);
+    if (outcome != 0)
         return 0;
     char *text = json_dumps(document, 0);
     require(text != NULL && jsonrpc_parse(text, strlen(text), &LIMITS, &again) == 0);

@@ -256,13 +256,15 @@ static void notifications_are_recognized(void **state)
 
     assert_true(mcp_is_list_changed(&changed, &kind));
     assert_int_equal(kind, KIND_PROMPTS);
-    assert_true(jsonrpc_is_id(3, mcp_subscription(&changed)));
+    assert_true(mcp_is_of(&changed, 3));
+    assert_false(mcp_is_of(&changed, 4));
     assert_false(mcp_is_list_changed(&acknowledged, &kind));
     assert_false(mcp_is_list_changed(&request, &kind));
 
     assert_true(mcp_is_acknowledgement(&acknowledged, &kinds));
     assert_int_equal(kinds, 1U << KIND_TOOLS);
-    assert_null(mcp_subscription(&acknowledged));
+    assert_false(mcp_is_of(&acknowledged, 3));
+    assert_false(mcp_is_of(&bare, 0));
     assert_true(mcp_is_acknowledgement(&bare, &kinds));
     assert_int_equal(kinds, 0);
     assert_false(mcp_is_acknowledgement(&changed, &kinds));

@@ -35,9 +35,10 @@ struct jsonrpc_message {
     enum jsonrpc_type type;
     const json_t *id; /* as it came: a text or a number; NULL when absent or null */
     const char *method;
-    const json_t *params; /* object or array, or NULL */
-    json_t *result;       /* take a reference to keep it, as with `data` */
-    int code;             /* of an error; 0 only when it has no number that fits */
+    const json_t *params;  /* object or array, or NULL */
+    uint32_t subscription; /* of a message without a tree (glance.h): what its params name; 0: none */
+    json_t *result;        /* take a reference to keep it, as with `data` */
+    int code;              /* of an error; 0 only when it has no number that fits */
     json_t *data;
     bool is_large; /* set by who parsed it: so is the document, and walking over it takes time */
 };

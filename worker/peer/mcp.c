@@ -388,7 +388,14 @@ bool mcp_is_cancelled(const struct jsonrpc_message *message, uint32_t id)
            jsonrpc_is_id(id, json_object_get(message->params, "requestId"));
 }
 
-const json_t *mcp_subscription(const struct jsonrpc_message *message)
+bool mcp_is_of(const struct jsonrpc_message *message, uint32_t id)
 {
-    return meta_of(message->params, META "subscriptionId");
+    if (message->params == NULL)
+        return id != 0 && message->subscription == id;
+    return jsonrpc_is_id(id, meta_of(message->params, MCP_META_SUBSCRIPTION));
+}
+
+const char *mcp_changed_method(enum kind kind)
+{
+    return CHANGED_METHODS[kind];
 }

@@ -98,7 +98,10 @@ bool mcp_is_list_changed(const struct jsonrpc_message *message, enum kind *kind)
 bool mcp_is_acknowledgement(const struct jsonrpc_message *message, uint8_t *kinds);
 /* True when it cancels the request `id`. */
 bool mcp_is_cancelled(const struct jsonrpc_message *message, uint32_t id);
-/* The subscription that a message belongs to; NULL when it names none. Borrowed. */
-const json_t *mcp_subscription(const struct jsonrpc_message *message);
+/* True when it belongs to the subscription that the request `id` began. */
+bool mcp_is_of(const struct jsonrpc_message *message, uint32_t id);
+
+const char *mcp_changed_method(enum kind kind); /* "notifications/tools/list_changed" */
+#define MCP_META_SUBSCRIPTION "io.modelcontextprotocol/subscriptionId"
 
 #endif

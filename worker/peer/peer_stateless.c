@@ -127,7 +127,7 @@ void peer_stateless_on_message(struct peer *peer, uint32_t id, const struct json
             end_gracefully(peer);
         else
             peer_end(peer, PEER_UNREACHABLE, "%s: cancelled by the server", LISTEN);
-    } else if (message->type != JSONRPC_REQUEST && !jsonrpc_is_id(id, mcp_subscription(message))) {
+    } else if (message->type != JSONRPC_REQUEST && !mcp_is_of(message, id)) {
         return;
     } else if (!peer->is_listening && !peer->is_ended && mcp_is_acknowledgement(message, &kinds)) {
         on_acknowledged(peer, kinds);
@@ -139,7 +139,7 @@ void peer_stateless_on_message(struct peer *peer, uint32_t id, const struct json
 static bool is_acknowledged(uint32_t id, const struct jsonrpc_message *message)
 {
     uint8_t kinds;
-    return jsonrpc_is_id(id, mcp_subscription(message)) && mcp_is_acknowledgement(message, &kinds);
+    return mcp_is_of(message, id) && mcp_is_acknowledgement(message, &kinds);
 }
 
 /* A stream that is acknowledged is listened to for months, or left at once: the call is not kept for that. */

@@ -14,6 +14,7 @@
  * A long line is parsed beside the loop. Meanwhile the process is not read, and the lines that have been read already wait,
  * in their order. */
 #include "worker/peer/document.h"
+#include "worker/peer/glance.h"
 #include "worker/peer/peer_internal.h"
 
 #include "common/buf.h"
@@ -305,7 +306,12 @@ static bool put_aside(struct peer_stdio *stdio, const char *line, size_t size)
 static void read_line(struct peer_stdio *stdio, const char *line, size_t size)
 {
     const struct peer *peer = stdio->peer;
+    struct jsonrpc_message message;
     json_t *document = NULL;
+    if (glance(line, size, &peer->env->limits->json, &message)) {
+        on_message(stdio->peer, &message);
+        return;
+    }
     if (size >= DOCUMENT_LARGE && put_aside(stdio, line, size))
         return;
     int outcome = jsonrpc_parse(line, size, &peer->env->limits->json, &document);

@@ -17,6 +17,7 @@
 #include "worker/mask.h"
 #include "worker/oauth/bearer.h"
 #include "worker/peer/document.h"
+#include "worker/peer/glance.h"
 #include "worker/peer/mcp.h"
 
 #include <errno.h>
@@ -238,9 +239,13 @@ static bool put_body_aside(struct transfer *transfer)
 static bool on_event(void *user, const char *type, const char *data, size_t size)
 {
     struct transfer *transfer = user;
+    struct jsonrpc_message message;
     if (strcmp(type, "message") != 0) {
         if (transfer->handlers->on_event != NULL)
             transfer->handlers->on_event(transfer->user, type, data);
+    } else if (glance(data, size, &target_of(transfer).limits->json, &message)) {
+        if (transfer->handlers->on_message != NULL)
+            transfer->handlers->on_message(transfer->user, &message);
     } else if (put_event_aside(transfer, data, size)) {
         return false;
     } else {
