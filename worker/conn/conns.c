@@ -12,14 +12,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct conns {
     struct conn_env *env;
     uint32_t capacity;
     bool stopped;
+    bool is_full; /* a full list is coming */
     struct conn **by_row;
-    uint8_t *listed; /* by row: put since conns_begin_full */
+    uint8_t *listed; /* by row: put since conns_begin_full; all zero at other times */
 };
 
 int conns_create(struct conn_env *env, struct conns **out)
@@ -82,7 +82,7 @@ void conns_put(struct conns *conns, uint32_t row, uint32_t incarnation, struct s
         server_def_destroy(def);
         return;
     }
-    conns->listed[row] = true;
+    conns->listed[row] = conns->is_full;
     struct conn *conn = find(conns, row, incarnation);
     if (conn) {
         conn_define(conn, def, wanted);
@@ -117,7 +117,8 @@ void conns_reconnect(struct conns *conns, uint32_t row, uint32_t incarnation)
 
 void conns_begin_full(struct conns *conns)
 {
-    memset(conns->listed, 0, conns->capacity);
+    trim_clear(conns->listed, conns->capacity);
+    conns->is_full = true;
 }
 
 void conns_end_full(struct conns *conns)
@@ -125,6 +126,8 @@ void conns_end_full(struct conns *conns)
     for (uint32_t row = 0; row < conns->capacity; row++)
         if (!conns->listed[row])
             part(conns, row, CONN_DROPPED);
+    trim_clear(conns->listed, conns->capacity);
+    conns->is_full = false;
 }
 
 static void each(struct conns *conns, void (*call)(struct conn *conn))

@@ -51,12 +51,12 @@ struct transfer {
     } read;
     uint32_t retry_after_ms; /* at most a day */
     uint16_t status;
-    bool has_account;
-    bool is_event_stream, is_json, is_empty, challenged, had_credentials;
-    bool busy;
-    bool cancelled; /* while it was busy */
+    bool has_account : 1;
+    bool is_event_stream : 1, is_json : 1, is_empty : 1, challenged : 1, had_credentials : 1;
+    bool busy : 1;
+    bool cancelled : 1; /* while it was busy */
 };
-static_assert(sizeof(struct transfer) <= 72, "each held stream has one");
+static_assert(sizeof(struct transfer) <= 64, "each held stream has one");
 
 static struct transfer_target target_of(const struct transfer *transfer)
 {
