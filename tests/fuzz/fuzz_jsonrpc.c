@@ -59,6 +59,9 @@ static void check_glance(const uint8_t *bytes, size_t size, const json_t *docume
     const json_t *subscription = json_object_get(json_object_get(parsed.params, "_meta"), MCP_META_SUBSCRIPTION);
     require(glanced.subscription == (uint32_t)json_integer_value(subscription));
     require(mcp_is_of(&parsed, glanced.subscription) == (glanced.subscription != 0));
+    uint8_t honoured = 0, kinds = 0;
+    require(mcp_is_acknowledgement(&glanced, &honoured) == mcp_is_acknowledgement(&parsed, &kinds) &&
+            honoured == kinds);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

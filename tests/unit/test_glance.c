@@ -5,12 +5,14 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #define TOOLS        "\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\""
+#define ACKNOWLEDGED "\"jsonrpc\":\"2.0\",\"method\":\"notifications/subscriptions/acknowledged\""
 #define SUBSCRIPTION "\"io.modelcontextprotocol/subscriptionId\":"
 
 static const struct limits_json LIMITS = {.depth = 64, .values = 1000, .batch = 10};
@@ -59,6 +61,33 @@ static void a_plain_change_is_understood(void **state)
     }
 }
 
+static void a_plain_acknowledgement_is_understood(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *params;
+        uint8_t honoured;
+    } cases[] = {
+        {"{}", 0},
+        {"{\"notifications\":{}}", 0},
+        {"{\"notifications\":{\"toolsListChanged\":true}}", 1U << KIND_TOOLS},
+        {"{\"notifications\":{\"promptsListChanged\" : true,\"resourcesListChanged\":true,\"other\":true}}",
+         1U << KIND_PROMPTS | 1U << KIND_RESOURCES},
+        {"{\"notifications\":{\"toolsListChanged\":false,\"promptsListChanged\":\"true\",\"resourcesListChanged\":1}}",
+         0},
+        {"{\"toolsListChanged\":true,\"a\":{\"toolsListChanged\":true}}", 0},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        char text[300];
+        uint8_t kinds = 0xff;
+        struct jsonrpc_message message;
+        snprintf(text, sizeof(text), "{" ACKNOWLEDGED ",\"params\":%s}", cases[i].params);
+        assert_true(look(text, &message));
+        assert_true(mcp_is_acknowledgement(&message, &kinds));
+        assert_int_equal(kinds, cases[i].honoured);
+    }
+}
+
 static void all_else_is_for_the_parser(void **state)
 {
     (void)state;
@@ -96,6 +125,10 @@ static void all_else_is_for_the_parser(void **state)
         "{" TOOLS ",\"params\":{\"_meta\":{" SUBSCRIPTION "-1}}}",
         "{" TOOLS ",\"params\":{\"_meta\":{" SUBSCRIPTION "4294967296}}}",
         "{" TOOLS ",\"params\":{\"_meta\":{\"a\":{\"b\":{}}}}}",
+        "{" ACKNOWLEDGED ",\"params\":{\"notifications\":[]}}",
+        "{" ACKNOWLEDGED ",\"params\":{\"notifications\":{},\"notifications\":{}}}",
+        "{" ACKNOWLEDGED ",\"params\":{\"notifications\":{\"toolsListChanged\":true,\"toolsListChanged\":false}}}",
+        "{" ACKNOWLEDGED ",\"params\":{\"notifications\":{\"toolsListChanged\":t}}}",
         "{" TOOLS ",\"a\":1e5}",
         "{" TOOLS ",\"a\":01}",
         "{" TOOLS ",\"a\":1.}",
@@ -133,6 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plain_change_is_understood),
+        cmocka_unit_test(a_plain_acknowledgement_is_understood),
         cmocka_unit_test(all_else_is_for_the_parser),
         cmocka_unit_test(tight_limits_are_counted_by_the_parser),
     };

@@ -128,15 +128,16 @@ void http_failure_describe(const struct http_exchange *exchange, CURLcode code, 
     const struct http_opening *opening = opening_of(exchange);
     char origin[ORIGIN_SIZE];
     long error = os_error;
+    if (code == CURLE_OK && !opening) { /* as nearly all do, which therefore costs no parsed URL */
+        say(end, HTTP_DONE, "done");
+        return;
+    }
     origin_of(exchange, origin);
     if (!exchange->is_parked)
         curl_easy_getinfo(exchange->curl->easy, CURLINFO_OS_ERRNO, &error);
     switch ((int)code) {
     case CURLE_OK:
-        if (opening)
-            say(end, HTTP_BAD, "%s sent no complete head", origin);
-        else
-            say(end, HTTP_DONE, "done");
+        say(end, HTTP_BAD, "%s sent no complete head", origin);
         break;
     case CURLE_COULDNT_RESOLVE_HOST:
         say(end, HTTP_NO_RESOLVE, "no address for the host of %s", origin);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* To say that a list changed, servers send some 80 to 250 bytes, again and again. A tree of them costs more than all else that
- * a worker does for the event, and tells two things: which list, and whose subscription. `transfer` and
- * `peer_stdio` therefore look here first, and parse what is not understood here.
+ * a worker does for the event, and tells two things: which list, and whose subscription. The acknowledgement of a
+ * subscription, which thousands send when a worker begins, tells one more: what is honoured. `transfer` and `peer_stdio`
+ * therefore look here first, and parse what is not understood here.
  *
  * So this reader need not know all of JSON; but whatever it takes, the parser takes too, and with the same meaning (the fuzz
  * target of jsonrpc compares them). It gives up at all that would need care: an escape or a byte that is not ASCII in a
@@ -15,8 +16,8 @@
 
 enum { DEPTH_MAX = 4, NUMBER_MAX = 18 };
 
-/* Members that may be there once. */
-enum { VERSION = 1, METHOD = 2, PARAMS = 4, META = 8, SUBSCRIPTION = 16 };
+/* Members that may be there once; FILTER and what follows it are the kinds' of what is honoured. */
+enum { VERSION = 1, METHOD = 2, PARAMS = 4, META = 8, SUBSCRIPTION = 16, NOTIFICATIONS = 32, FILTER = 64 };
 
 struct reader {
     const char *at, *end;
@@ -169,10 +170,25 @@ static bool on_meta_member(struct reader *reader, struct word name)
     return pass_value(reader);
 }
 
+static bool on_filter_member(struct reader *reader, struct word name)
+{
+    bool is_true = peek(reader) == 't';
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        if (!is(name, mcp_filter_key((enum kind)kind)))
+            continue;
+        if (!first(reader, (unsigned)FILTER << kind))
+            return false;
+        reader->message->honoured |= (uint8_t)((unsigned)is_true << kind);
+    }
+    return pass_value(reader);
+}
+
 static bool on_param(struct reader *reader, struct word name)
 {
     if (is(name, "_meta"))
         return first(reader, META) && read_object(reader, on_meta_member);
+    if (is(name, "notifications"))
+        return first(reader, NOTIFICATIONS) && read_object(reader, on_filter_member);
     return pass_value(reader);
 }
 
@@ -181,6 +197,8 @@ static bool read_method(struct reader *reader)
     struct word method;
     if (!read_text(reader, &method))
         return false;
+    if (is(method, MCP_ACKNOWLEDGED))
+        reader->message->method = MCP_ACKNOWLEDGED;
     for (unsigned kind = 0; kind < KIND_COUNT; kind++)
         if (is(method, mcp_changed_method((enum kind)kind)))
             reader->message->method = mcp_changed_method((enum kind)kind);

@@ -37,6 +37,7 @@ struct jsonrpc_message {
     const char *method;
     const json_t *params;  /* object or array, or NULL */
     uint32_t subscription; /* of a message without a tree (glance.h): what its params name; 0: none */
+    uint8_t honoured;      /* and, bit a kind, what they acknowledge */
     json_t *result;        /* take a reference to keep it, as with `data` */
     int code;              /* of an error; 0 only when it has no number that fits */
     json_t *data;

@@ -32,6 +32,7 @@ static const char *const FILTER_KEYS[KIND_COUNT] = {[KIND_TOOLS] = "toolsListCha
                                                     [KIND_RESOURCES] = "resourcesListChanged"};
 
 const char MCP_CALL_TOOL[] = "tools/call";
+const char MCP_ACKNOWLEDGED[] = "notifications/subscriptions/acknowledged";
 
 const char *mcp_list_method(enum kind kind)
 {
@@ -196,8 +197,10 @@ static int add_line(struct buf *text, const char *name, const char *value)
 {
     if (value == NULL)
         return 0;
-    int outcome = buf_printf(text, "%s: %s", name, value);
-    return outcome != 0 ? outcome : buf_append(text, "", 1);
+    int outcome = buf_append_text(text, name);
+    if (outcome == 0)
+        outcome = buf_append_text(text, ": ");
+    return outcome != 0 ? outcome : buf_append(text, value, strlen(value) + 1);
 }
 
 static int add_lines(struct buf *text, const struct server_def *def, const struct mcp_header_values *values)
@@ -371,10 +374,10 @@ bool mcp_is_list_changed(const struct jsonrpc_message *message, enum kind *kind)
 
 bool mcp_is_acknowledgement(const struct jsonrpc_message *message, uint8_t *kinds)
 {
-    if (!is_notification(message, "notifications/subscriptions/acknowledged"))
+    if (!is_notification(message, MCP_ACKNOWLEDGED))
         return false;
     const json_t *filter = json_object_get(message->params, "notifications");
-    *kinds = 0;
+    *kinds = message->honoured;
     for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
         if (json_is_true(json_object_get(filter, FILTER_KEYS[kind])))
             *kinds |= (uint8_t)(1U << kind);
@@ -398,4 +401,9 @@ bool mcp_is_of(const struct jsonrpc_message *message, uint32_t id)
 const char *mcp_changed_method(enum kind kind)
 {
     return CHANGED_METHODS[kind];
+}
+
+const char *mcp_filter_key(enum kind kind)
+{
+    return FILTER_KEYS[kind];
 }

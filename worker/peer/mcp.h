@@ -102,6 +102,8 @@ bool mcp_is_cancelled(const struct jsonrpc_message *message, uint32_t id);
 bool mcp_is_of(const struct jsonrpc_message *message, uint32_t id);
 
 const char *mcp_changed_method(enum kind kind); /* "notifications/tools/list_changed" */
+const char *mcp_filter_key(enum kind kind);     /* "toolsListChanged", in a listen and in its acknowledgement */
+extern const char MCP_ACKNOWLEDGED[];           /* "notifications/subscriptions/acknowledged" */
 #define MCP_META_SUBSCRIPTION "io.modelcontextprotocol/subscriptionId"
 
 #endif
