@@ -13,10 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
-
-/* More than stay as they are once they are at rest. */
-enum { MANY = 100 };
 
 static void *taken(void)
 {
@@ -29,25 +25,17 @@ static void *taken(void)
 /* Pages that are in memory, of those of one. */
 static int resident(void *memory)
 {
-    unsigned char pages[FOLD_SIZE / 4096 + 1];
-    size_t count = FOLD_SIZE / (size_t)sysconf(_SC_PAGESIZE);
+    unsigned char pages[2];
     int present = 0;
-    assert_int_equal(mincore(memory, FOLD_SIZE, pages), 0);
-    for (size_t i = 0; i < count; i++)
+    assert_int_equal(mincore(memory, 8192, pages), 0);
+    for (size_t i = 0; i < ARRAY_LENGTH(pages); i++)
         present += pages[i] & 1;
     return present;
 }
 
-/* So that what was at rest before is folded. */
-static void let_many_rest(void)
+static void fold_all(void)
 {
-    void *others[MANY];
-    for (size_t i = 0; i < MANY; i++)
-        others[i] = taken();
-    for (size_t i = 0; i < MANY; i++)
-        fold_rest(others[i]);
-    for (size_t i = 0; i < MANY; i++)
-        fold_give(others[i]);
+    assert_false(fold_oldest(0, SIZE_MAX));
 }
 
 /* Words that are zero here and there, everywhere, and nowhere. */
@@ -68,7 +56,7 @@ static void it_comes_back_as_it_was(void **state)
         fill(wanted, pattern);
         memcpy(memory, wanted, FOLD_SIZE);
         fold_rest(memory);
-        let_many_rest();
+        fold_all();
         assert_int_equal(resident(memory), 0);
         fold_wake(memory);
         assert_memory_equal(memory, wanted, FOLD_SIZE);
@@ -78,17 +66,25 @@ static void it_comes_back_as_it_was(void **state)
     fold_give(memory);
 }
 
-static void the_latest_stay_as_they_are(void **state)
+static void the_oldest_fold_first_and_not_at_once(void **state)
 {
     (void)state;
-    unsigned char *memory = taken();
-    for (int i = 0; i < MANY; i++) {
-        fold_rest(memory);
-        assert_int_not_equal(resident(memory), 0);
-        fold_wake(memory);
-        assert_int_equal(memory[i], 0xee);
-    }
-    fold_give(memory);
+    void *all[] = {taken(), taken(), taken()};
+    for (size_t i = 0; i < ARRAY_LENGTH(all); i++)
+        fold_rest(all[i]);
+    assert_true(fold_oldest(3600 * 1000, SIZE_MAX));
+    for (size_t i = 0; i < ARRAY_LENGTH(all); i++)
+        assert_int_not_equal(resident(all[i]), 0);
+    fold_rest(all[0]); /* which makes it the latest */
+    assert_true(fold_oldest(0, 1));
+    assert_int_equal(resident(all[1]), 0);
+    assert_int_not_equal(resident(all[0]), 0);
+    fold_wake(all[0]); /* and it is no more at rest */
+    assert_false(fold_oldest(0, 1));
+    assert_int_equal(resident(all[2]), 0);
+    assert_int_not_equal(resident(all[0]), 0);
+    for (size_t i = 0; i < ARRAY_LENGTH(all); i++)
+        fold_give(all[i]);
 }
 
 static void one_at_rest_may_be_given_back(void **state)
@@ -97,10 +93,10 @@ static void one_at_rest_may_be_given_back(void **state)
     unsigned char *memory = taken();
     fold_rest(memory);
     fold_give(memory); /* not folded yet */
-    let_many_rest();
+    fold_all();
     memory = taken();
     fold_rest(memory);
-    let_many_rest();
+    fold_all();
     fold_give(memory);
     unsigned char *next = fold_take(); /* the same place: nothing of what it was comes back */
     assert_ptr_equal(next, memory);
@@ -113,7 +109,7 @@ static void one_at_rest_may_be_given_back(void **state)
 static void each_has_its_own(void **state)
 {
     (void)state;
-    unsigned char *all[5 * MANY];
+    unsigned char *all[500];
     for (size_t i = 0; i < ARRAY_LENGTH(all); i++) {
         all[i] = taken();
         memset(all[i] + i * 8, (int)i, 8);
@@ -127,7 +123,7 @@ static void each_has_its_own(void **state)
         fold_wake(all[i]);
         assert_int_equal(all[i][i * 8], i % 256);
         assert_int_equal(all[i][i * 8 + 7], i % 256);
-        assert_int_equal(all[i][(i * 8 + 8) % FOLD_SIZE], 0xee);
+        assert_int_equal(all[i][i * 8 + 8], 0xee);
         fold_give(all[i]);
     }
 }
@@ -140,7 +136,7 @@ static void memory_from_elsewhere_is_left_alone(void **state)
     assert_false(fold_has(memory));
     memory[1] = 1;
     fold_rest(memory);
-    let_many_rest();
+    fold_all();
     assert_int_equal(memory[1], 1);
     fold_wake(memory);
     free(memory);
@@ -151,7 +147,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_comes_back_as_it_was),
-        cmocka_unit_test(the_latest_stay_as_they_are),
+        cmocka_unit_test(the_oldest_fold_first_and_not_at_once),
         cmocka_unit_test(one_at_rest_may_be_given_back),
         cmocka_unit_test(each_has_its_own),
         cmocka_unit_test(memory_from_elsewhere_is_left_alone),

@@ -55,19 +55,6 @@ static void give(void *memory, const char *file, int line)
         free(memory);
 }
 
-/* What is at rest is folded once many others have come to rest. */
-static void fold_all(void)
-{
-    void *others[100];
-    for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
-        others[i] = fold_take();
-        assert_non_null(others[i]);
-        fold_rest(others[i]);
-    }
-    for (size_t i = 0; i < ARRAY_LENGTH(others); i++)
-        fold_give(others[i]);
-}
-
 /* --- the server --- */
 
 static struct {
@@ -312,7 +299,7 @@ static void begin(struct client *client, const char *path)
         uv_run(&client->loop, UV_RUN_NOWAIT);
     assert_non_null(client->exchange);
     assert_int_equal(client->http->watched, parks ? 0 : 1); /* by libcurl */
-    fold_all();
+    assert_false(fold_oldest(0, SIZE_MAX));
 }
 
 static void finish(struct client *client)

@@ -28,7 +28,7 @@ static void the_small_and_the_large_lie_apart(void **state)
         size_t size;
         bool is_cell, folds;
     } PIECES[] = {{1, true, false},    {1024, true, false}, {1025, false, false}, {4112, false, false},
-                  {7632, false, true}, {8192, false, true}, {8193, false, false}};
+                  {7632, false, true}, {8128, false, true}, {8129, false, false}};
     for (size_t i = 0; i < ARRAY_LENGTH(PIECES); i++) {
         void *piece = OPENSSL_malloc(PIECES[i].size);
         assert_non_null(piece);

@@ -7,10 +7,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-enum { FOLD_SIZE = 8192 };
+enum { FOLD_SIZE = 8128 };
 
-/* FOLD_SIZE bytes, whatever is in them, aligned to as many; NULL: there are none. */
+/* FOLD_SIZE bytes, whatever is in them, aligned to 64; NULL: there are none. */
 MUST_CHECK void *fold_take(void);
 
 /* Awake or at rest. What was in it is gone. */
@@ -19,11 +20,14 @@ void fold_give(void *memory);
 /* Whether it was taken here. */
 bool fold_has(const void *memory);
 
-/* Nobody reads or writes it until it is woken. Without memory it costs as much as before. Memory from elsewhere is left
- * alone, here and below. */
+/* Nobody reads or writes it until it is woken. Memory from elsewhere is left alone, here and below. */
 void fold_rest(void *memory);
 
 /* It is as it was, at the same address. This needs no memory but its own. It may be awake already. */
 void fold_wake(void *memory);
+
+/* Folds what has been at rest for `age_ms`, the oldest first and `most` of it. Whether anything at rest is left that could be
+ * folded later. */
+bool fold_oldest(uint64_t age_ms, size_t most);
 
 #endif

@@ -7,7 +7,8 @@
  *
  * Each readable socket is read once a turn, as much as the buffer takes; epoll tells again of what is left, after the
  * others have had their turn. Nothing is ever written. Over TLS a turn is a record, for which the buffer has room; but what
- * OpenSSL has read of one before it came here, no socket tells. So the first turn comes unasked: a socket can be written. */
+ * OpenSSL has read of one before it came here, no socket tells. So the first turn comes unasked: a socket can be written.
+ * Some time after a turn park_tls.c wants to be called, which a timer does until there is nothing to do for it. */
 #include "worker/http/park.h"
 
 #include "worker/http/park_tls.h"
@@ -19,10 +20,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { EVENTS_MAX = 256, BUFFER_SIZE = 64 * 1024 };
+enum { EVENTS_MAX = 256, BUFFER_SIZE = 64 * 1024, TIDY_EVERY_MS = 25 };
 
 struct park {
-    uv_poll_t poll; /* of the set; active while a place is taken */
+    uv_poll_t poll;  /* of the set; active while a place is taken */
+    uv_timer_t tidy; /* active while there may be something to do for it */
     const struct park_handlers *handlers;
     int epoll;
     size_t taken;
@@ -40,6 +42,12 @@ static MUST_CHECK int settle(struct park *park, struct park_place *place)
     return park_tls_settle(place->tls);
 }
 
+static void on_tidy(uv_timer_t *timer)
+{
+    if (!park_tls_tidy())
+        uv_timer_stop(timer);
+}
+
 /* Bytes, 0 at the end, or a negative errno. */
 static ssize_t receive(struct park *park, struct park_place *place)
 {
@@ -47,6 +55,8 @@ static ssize_t receive(struct park *park, struct park_place *place)
         ssize_t got = recv(place->fd, park->buffer, BUFFER_SIZE, MSG_DONTWAIT);
         return got < 0 ? -errno : got;
     }
+    if (!uv_is_active((uv_handle_t *)&park->tidy))
+        uv_timer_start(&park->tidy, on_tidy, TIDY_EVERY_MS, TIDY_EVERY_MS);
     int result = place->settled ? 0 : settle(park, place);
     return result < 0 ? result : park_tls_read(place->tls, place->fd, park->buffer, BUFFER_SIZE);
 }
@@ -89,7 +99,8 @@ int park_create(uv_loop_t *loop, const struct park_handlers *handlers, struct pa
     result = uv_poll_init(loop, &park->poll, park->epoll);
     if (result != 0)
         goto close_epoll;
-    park->poll.data = park;
+    uv_timer_init(loop, &park->tidy);
+    park->poll.data = park->tidy.data = park;
     park->handlers = handlers;
     *out = park;
     return 0;
@@ -102,9 +113,14 @@ free_park:
 
 static void on_closed(uv_handle_t *handle)
 {
+    free(handle->data);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
     struct park *park = handle->data;
     close(park->epoll);
-    free(park);
+    uv_close((uv_handle_t *)&park->tidy, on_closed);
 }
 
 void park_destroy(struct park *park)
@@ -112,7 +128,7 @@ void park_destroy(struct park *park)
     if (!park)
         return;
     assert(park->taken == 0);
-    uv_close((uv_handle_t *)&park->poll, on_closed);
+    uv_close((uv_handle_t *)&park->poll, on_poll_closed);
 }
 
 int park_enter(struct park *park, struct park_place *place, int fd, struct ssl_st *tls)

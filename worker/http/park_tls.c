@@ -41,6 +41,9 @@ enum { METHODS_MAX = 4, AUTHORITIES_MAX = 16 };
 
 enum { KEPT_MS = 3600 * 1000 };
 
+/* What has been silent for that long is folded; so many take less than a millisecond. */
+enum { SILENT_MS = 1000, FOLDED_AT_ONCE = 64 };
+
 /* What all connections of a method share. Made when first needed, and kept as long as the process lives. */
 struct shared {
     const SSL_METHOD *method;
@@ -315,6 +318,11 @@ ssize_t park_tls_read(SSL *tls, int fd, uint8_t *bytes, size_t size)
     ssize_t got = read_some(tls, bytes, size);
     fold_rest(tls);
     return got;
+}
+
+bool park_tls_tidy(void)
+{
+    return fold_oldest(SILENT_MS, FOLDED_AT_ONCE);
 }
 
 void park_tls_close(SSL *tls, int fd)

@@ -38,6 +38,9 @@ MUST_CHECK int park_tls_settle(struct ssl_st *tls);
  * not tell. */
 MUST_CHECK ssize_t park_tls_read(struct ssl_st *tls, int fd, uint8_t *bytes, size_t size);
 
+/* Has some of those that have been silent for a while take less memory. Whether there is more to do, now or later. */
+bool park_tls_tidy(void);
+
 /* Says goodbye to the peer and frees it; the descriptor stays the caller's. NULL does nothing. */
 void park_tls_close(struct ssl_st *tls, int fd);
 
