@@ -70,6 +70,17 @@ int buf_append_text(struct buf *buf, const char *text)
     return buf_append(buf, text, strlen(text));
 }
 
+int buf_append_number(struct buf *buf, uint64_t number)
+{
+    char digits[20]; /* of 2^64 - 1 */
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return buf_append(buf, digits + at, sizeof(digits) - at);
+}
+
 int buf_printf(struct buf *buf, const char *format, ...)
 {
     va_list arguments, again;

@@ -33,6 +33,7 @@ void buf_clear(struct buf *buf);
 
 MUST_CHECK int buf_append(struct buf *buf, const void *bytes, size_t size);
 MUST_CHECK int buf_append_text(struct buf *buf, const char *text);
+MUST_CHECK int buf_append_number(struct buf *buf, uint64_t number); /* in decimal */
 MUST_CHECK int buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* The bytes in base64 (RFC 4648, 4). */

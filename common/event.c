@@ -80,10 +80,20 @@ int event_identity(struct buf *out, const char *server_id, const char *server_na
     return outcome;
 }
 
+/* Appends a text of ours and a number; printf would take half the time of making an event. */
+static int append_number(struct buf *out, const char *before, uint64_t number)
+{
+    int outcome = buf_append_text(out, before);
+    return outcome != 0 ? outcome : buf_append_number(out, number);
+}
+
 static int append_list(struct buf *out, const struct event *event)
 {
-    int outcome =
-        buf_printf(out, ",\"reason\":\"%s\",\"generation\":%" PRIu64, reason_name(event->reason), event->generation);
+    int outcome = buf_append_text(out, ",\"reason\":\"");
+    if (outcome == 0)
+        outcome = buf_append_text(out, reason_name(event->reason));
+    if (outcome == 0)
+        outcome = append_number(out, "\",\"generation\":", event->generation);
     if (outcome == 0 && event->list_known) {
         char hash[FINGERPRINT_TEXT_SIZE];
         outcome = buf_printf(out, ",\"toolsHash\":\"%s\",\"toolCount\":%" PRIu32,
@@ -121,7 +131,7 @@ int event_write_json(struct buf *out, const struct event *event, const struct bu
     int outcome = identity ? buf_append(out, identity->bytes, identity->size)
                            : event_identity(out, event->server_id, event->server_name, event->workspace_id);
     if (outcome == 0)
-        outcome = buf_printf(out, ",\"timestamp\":%" PRIu64, event->timestamp_ms);
+        outcome = append_number(out, ",\"timestamp\":", event->timestamp_ms);
     if (outcome == 0)
         outcome = event->type == EVENT_STATUS ? append_state(out, event) : append_list(out, event);
     if (outcome == 0)

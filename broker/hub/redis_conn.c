@@ -36,6 +36,7 @@
 #include <string.h>
 
 enum { TICK_MS = 1000, SIGN_OF_LIFE_MS = 2000, IO_TIMEOUT_MS = 5000, ASK_TIMEOUT_MS = 2000 };
+enum { COMMAND_MAX = 512 * 1024 * 1024 /* more is too long for Redis */, COMMAND_KEPT = 64 * 1024 };
 enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 5000, LOG_INTERVAL_MS = 30000, LOOK_EVERY_MS = 3000 };
 
 static void begin_try(uv_timer_t *timer);
@@ -47,6 +48,7 @@ static void let_go(struct redis_conn *conn)
         return;
     redis_tls_destroy(conn->tls);
     free(conn->sign_channel);
+    buf_fini(&conn->command);
     free(conn);
 }
 
@@ -171,11 +173,40 @@ bool redis_conn_account(struct redis_conn *conn, const redisReply *reply)
     return reply && !conn->closed;
 }
 
+static int append_length(struct buf *out, const char *type, size_t length)
+{
+    int outcome = buf_append_text(out, type);
+    if (outcome == 0)
+        outcome = buf_append_number(out, length);
+    return outcome != 0 ? outcome : buf_append_text(out, "\r\n");
+}
+
+/* A command as an array of texts (RESP2). hiredis would make it in memory of its own, at twice the cost of all else that
+ * the hub does for an event. */
+static int write_command(struct buf *out, int argc, const char **argv, const size_t *sizes)
+{
+    buf_clear(out);
+    int outcome = append_length(out, "*", (size_t)argc);
+    for (int i = 0; outcome == 0 && i < argc; i++) {
+        size_t size = sizes ? sizes[i] : strlen(argv[i]);
+        outcome = append_length(out, "$", size);
+        if (outcome == 0)
+            outcome = buf_append(out, argv[i], size);
+        if (outcome == 0)
+            outcome = buf_append_text(out, "\r\n");
+    }
+    return outcome;
+}
+
 int redis_conn_command(struct redis_conn *conn, redisCallbackFn *on_answer, void *data, int argc, const char **argv,
                        const size_t *sizes)
 {
-    if (!conn->context || redisAsyncCommandArgv(conn->context, on_answer, data, argc, argv, sizes) != REDIS_OK)
+    if (!conn->context || write_command(&conn->command, argc, argv, sizes) != 0 ||
+        redisAsyncFormattedCommand(conn->context, on_answer, data, (const char *)conn->command.bytes,
+                                   conn->command.size) != REDIS_OK)
         return 1;
+    if (conn->command.capacity > COMMAND_KEPT)
+        buf_fini(&conn->command);
     if (conn->under_way++ == 0)
         conn->progress_ms = clock_mono_ms();
     return 0;
@@ -277,6 +308,7 @@ int redis_conn_open(uv_loop_t *loop, const struct redis_conn_options *options, s
     if (!conn)
         return -ENOMEM;
     conn->options = *options;
+    buf_init(&conn->command, COMMAND_MAX);
     int result = options->url->tls ? redis_tls_create(&conn->tls) : 0;
     if (result != 0) {
         free(conn);

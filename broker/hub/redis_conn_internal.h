@@ -4,6 +4,7 @@
 #define HUB_REDIS_CONN_INTERNAL_H
 
 #include "broker/hub/redis_conn.h"
+#include "common/buf.h"
 
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
@@ -26,6 +27,7 @@ struct redis_conn {
     uv_timer_t timer;      /* wait for the next try while DOWN, else the tick */
     uv_getaddrinfo_t resolving;
     redisAsyncContext *context;
+    struct buf command; /* the one that is being made */
     enum redis_phase phase;
     bool closed;
     bool resolver_busy;

@@ -87,6 +87,19 @@ static void test_gives_its_memory_away(void **state)
     buf_fini(&buf);
 }
 
+static void numbers_are_decimal(void **state)
+{
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, 24);
+    assert_int_equal(buf_append_number(&buf, 0), 0);
+    assert_int_equal(buf_append_number(&buf, 10), 0);
+    assert_int_equal(buf_append_number(&buf, UINT64_MAX), 0);
+    assert_string_equal(buf_text(&buf), "01018446744073709551615");
+    assert_int_equal(buf_append_number(&buf, 12), BUF_FULL);
+    buf_fini(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -95,6 +108,7 @@ int main(void)
         cmocka_unit_test(test_grows),
         cmocka_unit_test(test_consumes_from_the_front),
         cmocka_unit_test(test_gives_its_memory_away),
+        cmocka_unit_test(numbers_are_decimal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

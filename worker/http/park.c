@@ -5,10 +5,13 @@
  * A handler may leave any place, and its user may free it at once. So what epoll has told and is not handled yet is
  * searched for a place that leaves: no event can name one that is gone. That happens rarely, and the list is short.
  *
- * Each readable socket is read once a turn, as much as the buffer takes; epoll tells again of what is left, after the
- * others have had their turn. Nothing is ever written. Over TLS a turn is a record, for which the buffer has room; but what
- * OpenSSL has read of one before it came here, no socket tells. So the first turn comes unasked: a socket can be written.
- * Some time after a turn park_tls.c wants to be called, which a timer does until there is nothing to do for it. */
+ * Each readable socket is read once a turn, as much as the buffer takes; epoll is asked to tell again of what is left, after
+ * the others have had their turn. It is not to look by itself whether something is left (edges, not levels), for that
+ * costs as much as reading, and nothing is: an event is smaller than the buffer. Nothing is ever written.
+ *
+ * Over TLS a turn is a record, for which the buffer has room; that there are more, epoll looks by itself. But what OpenSSL has
+ * read of one before it came here, no socket tells. So the first turn comes unasked: a socket can be written. Some time
+ * after a turn park_tls.c wants to be called, which a timer does until there is nothing to do for it. */
 #include "worker/http/park.h"
 
 #include "worker/http/park_tls.h"
@@ -22,6 +25,9 @@
 
 enum { EVENTS_MAX = 256, BUFFER_SIZE = 64 * 1024, TIDY_EVERY_MS = 25 };
 
+/* What is watched for where no TLS is. */
+static const uint32_t PLAIN = EPOLLIN | EPOLLRDHUP | EPOLLET;
+
 struct park {
     uv_poll_t poll;  /* of the set; active while a place is taken */
     uv_timer_t tidy; /* active while there may be something to do for it */
@@ -33,11 +39,18 @@ struct park {
     uint8_t buffer[BUFFER_SIZE];
 };
 
+/* `operation` EPOLL_CTL_MOD has epoll tell anew what is there. 0 or a negative errno. */
+static MUST_CHECK int watch(struct park *park, int operation, int fd, uint32_t events, struct park_place *place)
+{
+    struct epoll_event event = {.events = events, .data.ptr = place};
+    return epoll_ctl(park->epoll, operation, fd, &event) == 0 ? 0 : -errno;
+}
+
 static MUST_CHECK int settle(struct park *park, struct park_place *place)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = place};
-    if (epoll_ctl(park->epoll, EPOLL_CTL_MOD, place->fd, &event) != 0)
-        return -errno;
+    int result = watch(park, EPOLL_CTL_MOD, place->fd, EPOLLIN, place);
+    if (result != 0)
+        return result;
     place->settled = true;
     return park_tls_settle(place->tls);
 }
@@ -48,22 +61,30 @@ static void on_tidy(uv_timer_t *timer)
         uv_timer_stop(timer);
 }
 
-/* Bytes, 0 at the end, or a negative errno. */
-static ssize_t receive(struct park *park, struct park_place *place)
+static ssize_t receive_tls(struct park *park, struct park_place *place)
 {
-    if (!place->tls) {
-        ssize_t got = recv(place->fd, park->buffer, BUFFER_SIZE, MSG_DONTWAIT);
-        return got < 0 ? -errno : got;
-    }
     if (!uv_is_active((uv_handle_t *)&park->tidy))
         uv_timer_start(&park->tidy, on_tidy, TIDY_EVERY_MS, TIDY_EVERY_MS);
     int result = place->settled ? 0 : settle(park, place);
     return result < 0 ? result : park_tls_read(place->tls, place->fd, park->buffer, BUFFER_SIZE);
 }
 
-static void read_place(struct park *park, struct park_place *place)
+/* Bytes, 0 at the end, or a negative errno. `events` is what epoll told. */
+static ssize_t receive(struct park *park, struct park_place *place, uint32_t events)
 {
-    ssize_t got = receive(park, place);
+    if (place->tls)
+        return receive_tls(park, place);
+    ssize_t got = recv(place->fd, park->buffer, BUFFER_SIZE, MSG_DONTWAIT);
+    if (got < 0)
+        return -errno;
+    bool is_more = got == BUFFER_SIZE || (got > 0 && events != EPOLLIN); /* bytes, or the end is there already */
+    int result = is_more ? watch(park, EPOLL_CTL_MOD, place->fd, PLAIN, place) : 0;
+    return result < 0 ? result : got;
+}
+
+static void read_place(struct park *park, struct park_place *place, uint32_t events)
+{
+    ssize_t got = receive(park, place, events);
     if (got > 0)
         park->handlers->on_bytes(place, park->buffer, (size_t)got);
     else if (got == 0)
@@ -79,9 +100,9 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     (void)events;
     park->count = epoll_wait(park->epoll, park->events, EVENTS_MAX, 0);
     for (park->next = 0; park->next < park->count;) {
-        struct park_place *place = park->events[park->next++].data.ptr;
-        if (place)
-            read_place(park, place);
+        const struct epoll_event *event = &park->events[park->next++];
+        if (event->data.ptr)
+            read_place(park, event->data.ptr, event->events);
     }
 }
 
@@ -133,10 +154,10 @@ void park_destroy(struct park *park)
 
 int park_enter(struct park *park, struct park_place *place, int fd, struct ssl_st *tls)
 {
-    struct epoll_event event = {.events = tls ? EPOLLIN | EPOLLOUT : EPOLLIN, .data.ptr = place};
-    if (epoll_ctl(park->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
-        return -errno;
-    int result = tls ? park_tls_take(tls) : 0;
+    int result = watch(park, EPOLL_CTL_ADD, fd, tls ? EPOLLIN | EPOLLOUT : PLAIN, place);
+    if (result != 0)
+        return result;
+    result = tls ? park_tls_take(tls) : 0;
     if (result != 0) {
         epoll_ctl(park->epoll, EPOLL_CTL_DEL, fd, NULL);
         return result;
