@@ -111,7 +111,7 @@ static void run_due(struct conn *conn, uint64_t now_ms)
         verify(conn);
     if (take_due(conn, CONN_TIMER_PING, now_ms))
         ping(conn);
-    if (take_due(conn, CONN_TIMER_LOG, now_ms))
+    if (conn_log_due(conn) <= now_ms)
         (void)conn_minute(conn);
     conn_list_expired(conn, now_ms);
     if (take_due(conn, CONN_TIMER_STATE, now_ms))

@@ -24,7 +24,6 @@ enum conn_timer {
     CONN_TIMER_VERIFY, /* listening: fetch and compare */
     CONN_TIMER_PING,   /* listening: ask whether the server is there */
     CONN_TIMER_IDLE,
-    CONN_TIMER_LOG, /* lines were left out: tell how many */
     CONN_TIMERS
 };
 
@@ -32,6 +31,7 @@ enum conn_timer {
 struct conn_list {
     struct burst burst;
     struct catalog_digest *digest; /* of the row's fingerprint; --enrich only, else NULL */
+    uint32_t notifications;        /* not yet added to the row */
     uint8_t kind;
     uint8_t reason;   /* enum reason: of an event, should a fetched list differ */
     uint8_t failures; /* fetches in a row */
@@ -63,18 +63,17 @@ struct conn {
     struct conn_minute minute;
     uint32_t session_lost_s; /* when a lost session was last replaced at once; 0: never */
     uint32_t row, incarnation;
-    uint32_t attempts;      /* failed in a row */
-    uint32_t heard_s;       /* last_heard_ms of the row, in seconds */
-    uint32_t notifications; /* not yet added to the row */
-    uint8_t state;          /* enum state */
-    uint8_t era;            /* enum era: the last one that was right */
-    uint8_t has, heard;     /* of peer_facts; while there is a peer */
+    uint32_t attempts;  /* failed in a row */
+    uint32_t heard_s;   /* last_heard_ms of the row, in seconds */
+    uint8_t state;      /* enum state */
+    uint8_t era;        /* enum era: the last one that was right */
+    uint8_t has, heard; /* of peer_facts; while there is a peer */
     uint8_t list_count;
     uint8_t armed; /* bit an enum conn_timer */
     bool is_held;  /* under the limits */
     bool limit_told;
 };
-static_assert(sizeof(struct conn) <= 120, "a connection is small");
+static_assert(sizeof(struct conn) <= 112, "a connection is small");
 static_assert(CONN_TIMERS <= 8, "they are bits of a byte");
 
 uint32_t conn_random(struct conn_env *env);
@@ -121,8 +120,11 @@ uint64_t conn_state_poll_interval(const struct conn *conn);
 /* The state has changed; `error` NULL or "": without one, `wait_ms` 0: no next attempt is planned. */
 void conn_log_change(struct conn *conn, enum state from, enum conn_event event, const char *error, uint64_t wait_ms);
 
+/* When to call conn_minute because lines were left out, or TIMELINE_NEVER. */
+uint64_t conn_log_due(const struct conn *conn);
+
 /* The minute is over: tells how many lines were left out in it, if any. */
-void conn_log_left_out(struct conn *conn);
+void conn_log_left_out(const struct conn *conn);
 
 /* --- conn_row.c: the row, of which nothing is kept in memory --- */
 
@@ -150,6 +152,9 @@ enum conn_list_outcome {
 };
 
 void conn_list_free(struct conn *conn);
+
+/* How many notifications were heard that are not in the row yet; they are now. */
+uint32_t conn_list_take_notifications(struct conn *conn);
 
 /* Nothing of the lists needs remembering: no change, no fetch, no failure, no digest. */
 bool conn_list_is_at_rest(const struct conn *conn);

@@ -81,11 +81,21 @@ static MUST_CHECK int prepare(struct conn *conn)
     return 0;
 }
 
+uint32_t conn_list_take_notifications(struct conn *conn)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < conn->list_count; i++) {
+        sum += conn->lists[i].notifications;
+        conn->lists[i].notifications = 0;
+    }
+    return sum;
+}
+
 bool conn_list_is_at_rest(const struct conn *conn)
 {
     for (size_t i = 0; i < conn->list_count; i++) {
         const struct conn_list *list = &conn->lists[i];
-        if (!burst_is_quiet(&list->burst) || list->digest || list->failures > 0)
+        if (!burst_is_quiet(&list->burst) || list->digest || list->failures > 0 || list->notifications > 0)
             return false;
     }
     return true;
@@ -140,7 +150,6 @@ void conn_list_changed(struct conn *conn, enum kind kind)
 {
     if (!(conn->def->events & 1U << kind))
         return;
-    conn->notifications++;
     conn_count(conn, COUNTER_NOTIFICATIONS);
     if (prepare(conn) != 0) {
         announce(conn, kind); /* at once, for nothing can be remembered */
@@ -148,6 +157,7 @@ void conn_list_changed(struct conn *conn, enum kind kind)
     }
     struct conn_list *list = find(conn, kind);
     struct burst_options options = options_of(conn);
+    list->notifications++;
     obey(conn, list, burst_heard(&list->burst, &options, clock_mono_ms()));
 }
 

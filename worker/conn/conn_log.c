@@ -12,12 +12,7 @@ enum { LINES_MAX = 10 };
 /* Counts one more line, and tells whether it is one too many. */
 static bool is_too_many(struct conn *conn)
 {
-    struct conn_minute *minute = conn_minute(conn);
-    if (++minute->lines <= LINES_MAX)
-        return false;
-    if (minute->lines == LINES_MAX + 1)
-        conn_state_arm(conn, CONN_TIMER_LOG, RATE_MS - (clock_mono_ms() - (uint64_t)minute->since_s * 1000));
-    return true;
+    return ++conn_minute(conn)->lines > LINES_MAX;
 }
 
 void conn_log_change(struct conn *conn, enum state from, enum conn_event event, const char *error, uint64_t wait_ms)
@@ -30,9 +25,13 @@ void conn_log_change(struct conn *conn, enum state from, enum conn_event event, 
               LOG_END);
 }
 
-void conn_log_left_out(struct conn *conn)
+uint64_t conn_log_due(const struct conn *conn)
 {
-    conn_state_disarm(conn, CONN_TIMER_LOG);
+    return conn->minute.lines > LINES_MAX ? (uint64_t)conn->minute.since_s * 1000 + RATE_MS : TIMELINE_NEVER;
+}
+
+void conn_log_left_out(const struct conn *conn)
+{
     if (conn->minute.lines <= LINES_MAX)
         return;
     log_info("conn.flapping", LOG_TEXT("server", conn->def->id), LOG_U64("left_out", conn->minute.lines - LINES_MAX),

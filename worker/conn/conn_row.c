@@ -59,8 +59,7 @@ void conn_row_load(const struct conn *conn, struct row *row)
 
 static void add_counted(struct conn *conn, struct row *row)
 {
-    row->notifications += conn->notifications;
-    conn->notifications = 0;
+    row->notifications += conn_list_take_notifications(conn);
     row->last_heard_ms = (uint64_t)conn->heard_s * 1000;
 }
 

@@ -41,7 +41,9 @@ void conn_state_disarm(struct conn *conn, enum conn_timer timer)
 
 void conn_state_set_timer(struct conn *conn)
 {
-    uint64_t due_ms = conn_list_due(conn), now_ms = clock_mono_ms();
+    uint64_t due_ms = conn_list_due(conn), log_due_ms = conn_log_due(conn), now_ms = clock_mono_ms();
+    if (log_due_ms < due_ms)
+        due_ms = log_due_ms;
     for (size_t i = 0; i < CONN_TIMERS; i++) {
         uint64_t one_ms = conn->armed & 1U << i ? moment_ms(conn->due[i], now_ms) : TIMELINE_NEVER;
         if (one_ms < due_ms)

@@ -82,7 +82,8 @@ void conns_put(struct conns *conns, uint32_t row, uint32_t incarnation, struct s
         server_def_destroy(def);
         return;
     }
-    conns->listed[row] = conns->is_full;
+    if (conns->is_full)
+        conns->listed[row] = true;
     struct conn *conn = find(conns, row, incarnation);
     if (conn) {
         conn_define(conn, def, wanted);
