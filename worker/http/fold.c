@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A held TLS connection of OpenSSL's is one piece of 7.5 KB, of which most words are zero: room for records that come many at
- * once, and for what a handshake needs. Nothing looks into it while the peer is silent, which is nearly always. So then its
- * pages go back to the system, and the words that are not zero are kept elsewhere; before it is used they are put back where
- * they were, so that whoever has its address can't tell, nor need this file know what is in it.
+/* A held TLS connection of OpenSSL's is one piece of 7.5 KB, of which most words are zero: room for records that come many
+ * at once, and for what a handshake needs. Nothing looks into it while the peer is silent, which is nearly always. So then
+ * its pages go back to the system, and the words that are not zero are kept elsewhere; before it is used they are put back
+ * where they were, so that whoever has its address can't tell, nor need this file know what is in it.
  *
  * To fold and wake takes two faults of a page and a call of the system, 15 us in all, a quarter of what an event costs.
  * Therefore nothing is folded at once: what is at rest waits in a queue, from which the owner has some folded now and then.

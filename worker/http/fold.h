@@ -26,8 +26,8 @@ void fold_rest(void *memory);
 /* It is as it was, at the same address. This needs no memory but its own. It may be awake already. */
 void fold_wake(void *memory);
 
-/* Folds what has been at rest for `age_ms`, the oldest first and `most` of it. Whether anything at rest is left that could be
- * folded later. */
+/* Folds what has been at rest for `age_ms`, the oldest first and `most` of it. Whether anything at rest is left that could
+ * be folded later. */
 bool fold_oldest(uint64_t age_ms, size_t most);
 
 #endif

@@ -33,9 +33,9 @@ MUST_CHECK int park_tls_take(struct ssl_st *tls);
 /* libcurl has let go. 0 or a negative errno: it has not left the connection as it was, and nothing can be read. */
 MUST_CHECK int park_tls_settle(struct ssl_st *tls);
 
-/* Reads `fd`, a duplicate of libcurl's socket: bytes, at most one record's; 0 when the peer has closed in order; -EAGAIN when
- * there are none yet; or another negative errno. `size` must have room for a record, so that none waits where the socket does
- * not tell. */
+/* Reads `fd`, a duplicate of libcurl's socket: bytes, at most one record's; 0 when the peer has closed in order; -EAGAIN
+ * when there are none yet; or another negative errno. `size` must have room for a record, so that none waits where the
+ * socket does not tell. */
 MUST_CHECK ssize_t park_tls_read(struct ssl_st *tls, int fd, uint8_t *bytes, size_t size);
 
 /* Has some of those that have been silent for a while take less memory. Whether there is more to do, now or later. */
