@@ -281,8 +281,10 @@ static void on_trimmed(void *user)
 /* Beside the loop: what a large document leaves behind, millions of pieces, takes longer than a turn may. */
 static void begin_trimming(struct worker *worker)
 {
-    if (worker->is_trimming || !trim_is_calm(&worker->trim, worker->changes + worker->env.count) ||
-        document_run_beside(worker->loop, trim, on_trimmed, worker) != 0)
+    if (worker->is_trimming || !trim_is_calm(&worker->trim, worker->changes + worker->env.count))
+        return;
+    (void)http_trim(worker->http);
+    if (document_run_beside(worker->loop, trim, on_trimmed, worker) != 0)
         return;
     worker->is_trimming = true;
     worker->handles_open++;

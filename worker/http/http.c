@@ -74,7 +74,7 @@ static void park(struct http_exchange *exchange)
     curl_easy_setopt(curl->easy, CURLOPT_PRIVATE, NULL);
     curl_multi_remove_handle(http->multi, curl->easy); /* and closes its own descriptor of the connection */
     http->in_flight--;
-    http_curl_destroy(curl);
+    http_curl_destroy(http, curl);
 }
 
 /* Handlers that run in between may add to the list. */
@@ -253,10 +253,19 @@ void http_destroy(struct http *http)
         return;
     do_pending(http);
     assert(http->in_flight == 0);
+    (void)http_trim(http);
     curl_multi_cleanup(http->multi); /* closes idle connections, by the callbacks above */
     curl_global_cleanup();
     park_destroy(http->park);
     uv_close((uv_handle_t *)&http->timer, on_timer_closed);
+}
+
+size_t http_trim(struct http *http)
+{
+    size_t count = http->spare_count;
+    while (http->spare_count > 0)
+        curl_easy_cleanup(http->spares[--http->spare_count]);
+    return count;
 }
 
 void http_set_parking(struct http *http, bool parks)

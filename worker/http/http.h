@@ -91,6 +91,9 @@ MUST_CHECK int http_create(uv_loop_t *loop, struct http **out);
  * turn. NULL does nothing. */
 void http_destroy(struct http *http);
 
+/* To be called when little is done: frees what is kept for exchanges to come. How much that was. */
+size_t http_trim(struct http *http);
+
 /* Whether the streams of exchanges that start from now on leave libcurl once their head is in, where they can: they
  * then cost a tenth of the memory. On at first. */
 void http_set_parking(struct http *http, bool parks);

@@ -20,9 +20,9 @@ enum { CONNECTION_IDLE_S = 4 };
 
 enum { STREAM_BUFFER_SIZE = 1024, BUFFER_SIZE = 16 * 1024, UPLOAD_BUFFER_SIZE = 16 * 1024 };
 
-/* A peer that has vanished is noticed after two minutes, whether or not there is something to send. What is brief has its
- * deadline. */
-enum { KEEPALIVE_IDLE_S = 60, KEEPALIVE_INTERVAL_S = 15, KEEPALIVE_COUNT = 4, USER_TIMEOUT_MS = 115 * 1000 };
+/* A peer that has vanished is noticed after two minutes, whether or not there is something to send: the time-out counts for
+ * probes, too, whose number then does not. What is brief has its deadline. */
+enum { KEEPALIVE_IDLE_S = 60, KEEPALIVE_INTERVAL_S = 15, USER_TIMEOUT_MS = 115 * 1000 };
 
 /* Best effort: a connection without them works. */
 static void watch_peer(int fd)
@@ -35,7 +35,6 @@ static void watch_peer(int fd)
         {SOL_SOCKET, SO_KEEPALIVE, 1},
         {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
         {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
-        {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT},
         {IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(OPTIONS); i++)
@@ -142,7 +141,8 @@ static MUST_CHECK bool set_method(CURL *easy, const struct http_request *request
     return !failed;
 }
 
-/* CAPATH is unset because libcurl shares one parsed CA store among connections only without it. */
+/* CAPATH is unset because libcurl shares one parsed CA store among connections only without it. Sessions would be kept with
+ * the handle, for whoever has it next. */
 static MUST_CHECK bool set_tls(CURL *easy, const char *ca_file)
 {
     bool failed = false;
@@ -153,6 +153,7 @@ static MUST_CHECK bool set_tls(CURL *easy, const char *ca_file)
         SET(CURLOPT_PROXY_CAINFO, ca_file);
     }
     SET(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_SSL_SESSIONID_CACHE, 0L);
     return !failed;
 }
 
@@ -177,12 +178,22 @@ static MUST_CHECK bool set_connection(CURL *easy, struct http_exchange *exchange
     return !failed;
 }
 
+/* What is no URL to the parser is for libcurl to refuse. */
+static MUST_CHECK bool set_url(CURL *easy, struct http_curl *curl, const char *url)
+{
+    bool failed = false;
+    SET(CURLOPT_URL, url);
+    curl->url = curl_url();
+    if (curl_url_set(curl->url, CURLUPART_URL, url, CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK)
+        SET(CURLOPT_CURLU, curl->url);
+    return !failed && curl->url;
+}
+
 static MUST_CHECK bool set_transfer(CURL *easy, struct http_exchange *exchange, const struct http_request *request)
 {
     bool is_stream = request->total_timeout_ms == 0;
     bool failed = false;
     SET(CURLOPT_PRIVATE, exchange);
-    SET(CURLOPT_URL, request->url);
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
@@ -204,18 +215,43 @@ static MUST_CHECK bool set_transfer(CURL *easy, struct http_exchange *exchange, 
 
 #undef SET
 
+static CURL *take_easy(struct http *http)
+{
+    return http->spare_count > 0 ? http->spares[--http->spare_count] : curl_easy_init();
+}
+
+/* A reset forgets all options, and with them all that is particular to one server; sessions of TLS there are none. It does
+ * not forget an error of the system's, nor the buffer that some broken transfers keep, whose size then is not to be set. */
+static bool is_as_new(CURL *easy)
+{
+    long error = 0;
+    if (curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &error) != CURLE_OK || error != 0)
+        return false;
+    curl_easy_reset(easy);
+    return curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_SIZE) == CURLE_OK;
+}
+
+void http_easy_release(struct http *http, CURL *easy)
+{
+    if (http->spare_count < HTTP_SPARES_MAX && is_as_new(easy))
+        http->spares[http->spare_count++] = easy;
+    else
+        curl_easy_cleanup(easy);
+}
+
 int http_easy_create(struct http_exchange *exchange, const struct http_request *request)
 {
     int result = set_headers(exchange, request);
     if (result != 0)
         return result;
-    exchange->curl->easy = curl_easy_init();
-    if (!exchange->curl->easy)
+    CURL *easy = take_easy(exchange->http);
+    if (!easy)
         return -ENOMEM;
-    CURL *easy = exchange->curl->easy;
+    exchange->curl->easy = easy;
     const char *ca_file = request->ca_file ? request->ca_file : exchange->http->ca_file;
-    bool set = set_method(easy, request) && set_tls(easy, ca_file) && set_connection(easy, exchange, request) &&
-               set_transfer(easy, exchange, request) && http_parked_prepare(exchange, request);
+    bool set = set_method(easy, request) && set_url(easy, exchange->curl, request->url) && set_tls(easy, ca_file) &&
+               set_connection(easy, exchange, request) && set_transfer(easy, exchange, request) &&
+               http_parked_prepare(exchange, request);
     return set ? 0 : -ENOMEM;
 }
 

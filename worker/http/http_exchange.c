@@ -158,12 +158,14 @@ void http_cancel(struct http_exchange *exchange)
         retire(exchange);
 }
 
-void http_curl_destroy(struct http_curl *curl)
+void http_curl_destroy(struct http *http, struct http_curl *curl)
 {
     if (!curl)
         return;
     deadline_stop(curl);
-    curl_easy_cleanup(curl->easy);
+    if (curl->easy)
+        http_easy_release(http, curl->easy);
+    curl_url_cleanup(curl->url);
     curl_slist_free_all(curl->headers);
     free(curl->opening);
     free(curl);
@@ -184,7 +186,7 @@ void http_exchange_on_watched(CURL *easy, curl_socket_t socket, int what)
 void http_exchange_destroy(struct http_exchange *exchange)
 {
     if (!exchange->is_parked)
-        http_curl_destroy(exchange->curl);
+        http_curl_destroy(exchange->http, exchange->curl);
     slab_give(&slab_held, exchange, sizeof(*exchange));
 }
 

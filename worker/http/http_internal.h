@@ -26,6 +26,8 @@
 #include <stdint.h>
 #include <uv.h>
 
+enum { HTTP_SPARES_MAX = 256 }; /* about as many as connect at once */
+
 struct http {
     uv_loop_t *loop;
     CURLM *multi;
@@ -36,8 +38,10 @@ struct http {
     uv_idle_t idle;                /* active while there is pending work */
     struct http_exchange *pending; /* to be added to, or removed from, the multi handle; in order */
     struct http_exchange **pending_end;
-    const char *ca_file; /* the system's, or NULL: as libcurl was built */
-    size_t in_flight;    /* exchanges in the multi handle */
+    const char *ca_file;           /* the system's, or NULL: as libcurl was built */
+    size_t in_flight;              /* exchanges in the multi handle */
+    CURL *spares[HTTP_SPARES_MAX]; /* handles that are between two exchanges: one is as dear to make as to set up */
+    size_t spare_count;
     struct park *park;
     bool parks; /* streams leave libcurl where they can */
     uint64_t bytes_received;
@@ -67,6 +71,7 @@ struct http_opening {
 struct http_curl {
     struct http_exchange *pending_next;
     CURL *easy;
+    CURLU *url; /* parsed; libcurl does it anew at each transfer, and writes it anew, unless it is given that */
     struct curl_slist *headers;
     struct http_opening *opening; /* NULL: the final head is in */
     uv_timer_t *deadline;         /* NULL: none armed */
@@ -115,8 +120,11 @@ uint64_t http_exchange_head_timeout_ms(const struct http_exchange *exchange);
 
 /* --- http_easy.c --- */
 
-/* Makes `easy` and `headers` of exchange->curl. 0, -ENOMEM or -EINVAL. */
+/* Makes `easy`, `url` and `headers` of exchange->curl. 0, -ENOMEM or -EINVAL. */
 MUST_CHECK int http_easy_create(struct http_exchange *exchange, const struct http_request *request);
+
+/* Keeps the handle, which is not in the multi handle, for another exchange, or frees it. */
+void http_easy_release(struct http *http, CURL *easy);
 
 /* The TLS of the connection that a response comes on. */
 void http_easy_get_tls(CURL *easy, struct http_last_tls *tls);
@@ -132,7 +140,7 @@ void http_failure_bomb(const struct http_exchange *exchange, unsigned ratio, str
 void http_failure_malformed(const struct http_exchange *exchange, struct http_end *end);
 
 /* What libcurl needed; it is not in the multi handle. */
-void http_curl_destroy(struct http_curl *curl);
+void http_curl_destroy(struct http *http, struct http_curl *curl);
 
 /* libcurl watches `socket` for the exchange of `easy`, or (CURL_POLL_REMOVE) no longer does. */
 void http_exchange_on_watched(CURL *easy, curl_socket_t socket, int what);

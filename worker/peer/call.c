@@ -309,7 +309,8 @@ static void on_message(void *user, const struct jsonrpc_message *message)
         call->data = json_incref(message->data);
         call->code = message->code;
         call->is_large = message->is_large;
-        if (delay_start(call->target.loop, LINGER_MS, on_linger_over, call, &call->delay) != 0)
+        if (!transfer_is_over(call->transfer) &&
+            delay_start(call->target.loop, LINGER_MS, on_linger_over, call, &call->delay) != 0)
             call->delay = NULL; /* then the exchange's own end is waited for */
     } else if (call->handlers->on_message != NULL) {
         call->handlers->on_message(call->user, message);

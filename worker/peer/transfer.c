@@ -115,6 +115,11 @@ void transfer_cancel(struct transfer **transfer)
         destroy(old);
 }
 
+bool transfer_is_over(const struct transfer *transfer)
+{
+    return (transfer->has_account ? (const void *)transfer->by.bearer : transfer->by.exchange) == NULL;
+}
+
 /* What is known of the end, but why. */
 static struct transfer_end end_of(const struct transfer *transfer)
 {

@@ -86,4 +86,7 @@ void transfer_hand_over(struct transfer *transfer, const struct transfer_handler
 /* Ends it without on_end, and sets *transfer to NULL. NULL in *transfer does nothing. */
 void transfer_cancel(struct transfer **transfer);
 
+/* For a handler: whether the exchange has ended, so that this message is its last, or one of a batch that is. */
+bool transfer_is_over(const struct transfer *transfer);
+
 #endif
