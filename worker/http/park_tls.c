@@ -128,22 +128,22 @@ X509 *d2i_X509(X509 **out, const unsigned char **in, long size)
     return certificate;
 }
 
-X509 *X509_new_ex(OSSL_LIB_CTX *library, const char *properties)
+X509 *X509_new_ex(OSSL_LIB_CTX *libctx, const char *propq)
 {
     X509 *(*real)(OSSL_LIB_CTX *, const char *);
     find(RTLD_NEXT, "X509_new_ex", &real);
     tls_memory_is_brief(true);
-    X509 *certificate = real(library, properties);
+    X509 *certificate = real(libctx, propq);
     tls_memory_is_brief(false);
     return certificate;
 }
 
-int X509_verify_cert(X509_STORE_CTX *context)
+int X509_verify_cert(X509_STORE_CTX *ctx)
 {
     int (*real)(X509_STORE_CTX *);
     find(RTLD_NEXT, "X509_verify_cert", &real);
     tls_memory_is_brief(true);
-    int result = real(context);
+    int result = real(ctx);
     tls_memory_is_brief(false);
     return result;
 }
