@@ -18,11 +18,11 @@
  * what is free side by side: all at once, or some would come from between those that are still to go. */
 static void exchange_cached_pieces(void)
 {
-    enum { SMALLEST = 24, STEP = 16, SIZES = 64, KEPT = 7, ALL = SIZES * KEPT };
-    void *pieces[2 * ALL]; /* first those that are cached now, then the others */
-    for (size_t i = 0; i < 2 * ALL; i++)
-        pieces[i] = malloc(SMALLEST + i % ALL / KEPT * STEP);
-    for (size_t i = 2 * ALL; i-- > 0;)
+    enum { SMALLEST = 24, STEP = 16, SIZES = 64, KEPT = 7, CACHED = SIZES * KEPT, PIECES = 2 * CACHED };
+    void *pieces[PIECES]; /* first those that are cached now, then the others */
+    for (size_t i = 0; i < PIECES; i++)
+        pieces[i] = malloc(SMALLEST + i % CACHED / KEPT * STEP);
+    for (size_t i = PIECES; i-- > 0;)
         free(pieces[i]);
 }
 
