@@ -76,15 +76,20 @@ static void close_block(struct slab *slab, struct slab_block *block, size_t step
         block->next->previous = block->previous;
 }
 
-static MUST_CHECK bool reserve_region(void)
+char *slab_reserve(size_t unit, size_t count)
 {
-    size_t size = (size_t)(REGION_BLOCKS + 1) * SLAB_BLOCK_SIZE;
+    size_t size = (count + 1) * unit;
     char *mapped = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapped == MAP_FAILED)
-        return false;
+        return NULL;
     (void)madvise(mapped, size, MADV_NOHUGEPAGE); /* fresh cells would cost memory */
-    region.begin = mapped + -(uintptr_t)mapped % SLAB_BLOCK_SIZE;
-    return true;
+    return mapped + -(uintptr_t)mapped % unit;
+}
+
+static MUST_CHECK bool reserve_region(void)
+{
+    region.begin = slab_reserve(SLAB_BLOCK_SIZE, REGION_BLOCKS);
+    return region.begin != NULL;
 }
 
 static struct slab_block *map_block(struct slab *slab)

@@ -40,7 +40,11 @@ size_t slab_size_of(const void *memory);
 /* Gives back those blocks, too. */
 void slab_trim(struct slab *slab);
 
-/* The same for a copy of a text. */
+/* Addresses for `count` units of a size, a power of two of at least a page, aligned to it. They can be used, and cost
+ * something, once mprotect() allows it; nobody gives them back. NULL: there are none. */
+MUST_CHECK char *slab_reserve(size_t unit, size_t count);
+
+/* As slab_take, for a copy of a text. */
 MUST_CHECK char *slab_take_text(struct slab *slab, const char *text);
 void slab_give_text(struct slab *slab, char *text);
 

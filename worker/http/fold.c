@@ -92,15 +92,10 @@ static bool leave(struct resting *resting)
 
 static MUST_CHECK bool reserve_region(void)
 {
-    size_t size = (size_t)(PLACES_MAX + 1) * PLACE_SIZE;
     if (PLACE_SIZE % sysconf(_SC_PAGESIZE) != 0) /* pages would go that others are on */
         return false;
-    char *mapped = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (mapped == MAP_FAILED)
-        return false;
-    (void)madvise(mapped, size, MADV_NOHUGEPAGE);
-    region.begin = mapped + -(uintptr_t)mapped % PLACE_SIZE;
-    return true;
+    region.begin = slab_reserve(PLACE_SIZE, PLACES_MAX);
+    return region.begin != NULL;
 }
 
 static void open_some(void)
