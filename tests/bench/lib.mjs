@@ -1,6 +1,7 @@
 // Processes, lines and figures of /proc, for run.mjs.
 import { spawn } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { once } from 'node:events';
@@ -50,6 +51,9 @@ export async function control(port) {
 }
 
 const statOf = (pid) => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1).split(' ');
+
+/** True when no file of a folder has been written for so long. */
+export const hasRested = (folder, ms) => readdirSync(folder).every((name) => Date.now() - statSync(join(folder, name)).mtimeMs > ms);
 
 export const nameOf = (pid) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
 

@@ -2,11 +2,11 @@
 // connections held and with many. Unlike times, they are the same on a machine that others use. Where the limit of open files
 // asks for several workers, the others run as they are; and callgrind counts only what is to be counted, since all else
 // would take ten times as long.
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { control, family, sleep, start } from './lib.mjs';
+import { control, family, hasRested, sleep, start } from './lib.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -95,8 +95,7 @@ async function count(pids, counter, work) {
 
 /** What was learned by connecting is put away at a pace; done when nothing has been written for some seconds. */
 async function quiet() {
-  const isQuiet = () => readdirSync(at('state')).every((name) => Date.now() - statSync(join(at('state'), name)).mtimeMs > 5000);
-  for (await sleep(5000); !isQuiet(); await sleep(500));
+  for (await sleep(5000); !hasRested(at('state'), 5000); await sleep(500));
 }
 
 makePrograms();

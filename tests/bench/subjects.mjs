@@ -1,8 +1,8 @@
 // The programs that are measured. Each starts without servers: {pids(), connect(), leave(), isQuiet(), stop()}; `leave` has it
 // give up all connections, and `isQuiet` tells whether it has put away what it learned by connecting, where that is something.
-import { readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { family, sleep, start } from './lib.mjs';
+import { family, hasRested, sleep, start } from './lib.mjs';
 
 const none = '{"mcpServers":{}}';
 
@@ -24,7 +24,7 @@ async function broker(site, { bin, workers, flags }) {
       writeFileSync(`${file}.new`, none);
       renameSync(`${file}.new`, file);
     },
-    isQuiet: () => readdirSync(state).every((name) => Date.now() - statSync(join(state, name)).mtimeMs > 3000),
+    isQuiet: () => hasRested(state, 3000),
     stop: daemon.stop,
   };
 }
