@@ -7,9 +7,9 @@
  * notes the new time in the node; its place stays too early, and is put right when it comes to the top, which is once for
  * all the times that it was put off.
  *
- * Invariants: heap[i] is not earlier than its parent; heap[i].at is not later than heap[i].node->due, and they are equal at the top
- * whenever a function returns; heap[i].node->place is i + 1; a node that is not in the heap has place 0. Nodes of the
- * same time come in no particular order. */
+ * Invariants: heap[i] is not earlier than its parent; heap[i].at is not later than heap[i].node->due, and they are equal
+ * at the top whenever a function returns; heap[i].node->place is i + 1; a node that is not in the heap has place 0. Nodes
+ * of the same time come in no particular order. */
 #include "worker/conn/timeline.h"
 
 #include "worker/conn/moment.h"

@@ -7,8 +7,8 @@
 #include "worker/peer/jsonrpc.h"
 
 /* True when the text is such a notification, plainly written: *message is then what jsonrpc_parse and jsonrpc_get would
- * make of it, but for `subscription` and `honoured` in the place of params, and borrows nothing from the text. False says nothing of
- * the text: it is to be parsed. */
+ * make of it, but for `subscription` and `honoured` in the place of params, and borrows nothing from the text. False says
+ * nothing of the text: it is to be parsed. */
 MUST_CHECK bool glance(const char *text, size_t size, const struct limits_json *limits,
                        struct jsonrpc_message *message);
 
