@@ -35,7 +35,7 @@ bool conn_event_from_name(const char *name, enum conn_event *event);
 /* Families of protocol revisions that a listener treats alike; the revision itself is text (`protocolVersion`). */
 enum era {
     ERA_UNKNOWN,
-    ERA_STATELESS, /* 2026-07-28: server/discover, subscriptions/listen */
+    ERA_STATELESS, /* 2026-07-28: subscriptions/listen, server/discover */
     ERA_SESSION,   /* 2025-03-26, 2025-06-18, 2025-11-25: initialize, GET stream */
     ERA_SSE,       /* 2024-11-05: HTTP+SSE */
     ERA_COUNT

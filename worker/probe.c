@@ -147,9 +147,10 @@ static void on_heard(void *user)
     probe->report.heard = true;
 }
 
-static void on_list(void *user, enum kind kind, const struct catalog *catalog, const char *error)
+static void on_list(void *user, enum kind kind, const struct peer_fetched *fetched)
 {
     struct probe *probe = user;
+    const struct catalog *catalog = fetched->list;
     struct probe_list *list = &probe->report.lists[kind];
     probe->fetching[kind] = probe->again[kind];
     probe->again[kind] = false;
@@ -161,9 +162,9 @@ static void on_list(void *user, enum kind kind, const struct catalog *catalog, c
         list->count = catalog_count(catalog);
         list->fingerprint = catalog_fingerprint(catalog);
     } else if (probe->report.state == STATE_POLLING) {
-        feed(probe, CONN_EVENT_ATTEMPT_FAILED, error);
+        feed(probe, CONN_EVENT_ATTEMPT_FAILED, fetched->error);
     } else {
-        snprintf(probe->report.error, sizeof(probe->report.error), "%s/list: %s", kind_name(kind), error);
+        snprintf(probe->report.error, sizeof(probe->report.error), "%s/list: %s", kind_name(kind), fetched->error);
     }
     if (kind == KIND_TOOLS && !probe->fetching[kind])
         call_tool(probe);
@@ -297,6 +298,7 @@ static bool take_order(struct probe *probe)
     probe->call = is_call ? json_incref(call) : NULL;
     probe->report.called = json_incref(json_object_get(probe->call, "name"));
     snprintf(probe->report.call_error, sizeof(probe->report.call_error), "it did not come to that");
+    probe->env.discovers = true;
     probe->env.keeps_items = json_is_true(json_object_get(order, "lists"));
     json_decref(order);
     return probe->def != NULL;

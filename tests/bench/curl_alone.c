@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* mcp-bench-curl: what libcurl alone does for the requests of the broker, of the stateless era, with nothing around it. Each
- * server is asked who it is, then for a stream, which is held, and once that has begun for its tools. Handles have the
- * settings of the broker's (small buffers, no cache of names, one parsed CA file for all), as many connects are under way,
- * and a process for each worker has its share of the servers. Answers are thrown away. The last connection is closed at
- * once, as the broker does, for many of a fleet's servers have the same address, and one would go on with that of another.
+ * server is asked for a stream, which is held, and once that has begun for its tools. Handles have the settings of the
+ * broker's (small buffers, no cache of names, one parsed CA file for all), as many connects are under way, and a process
+ * for each worker has its share of the servers. Answers are thrown away. The last connection is closed at once, as the
+ * broker does, for many of a fleet's servers have the same address, and one would go on with that of another.
  *
  *   mcp-bench-curl SERVERS-FILE PROCESSES     a line on stdin begins; ends with its parent */
 #include "common/compiler.h"
@@ -30,12 +30,11 @@ enum { STREAM_BUFFER_SIZE = 1024, BUFFER_SIZE = 16 * 1024, UPLOAD_BUFFER_SIZE = 
     "{\"name\":\"mcp-bench-curl\",\"version\":\"1\"},\"io.modelcontextprotocol/clientCapabilities\":{}}"
 #define REQUEST(method, params) "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" method "\",\"params\":{" params META "}}"
 
-enum step { DISCOVER, LISTEN, LIST, STEPS };
+enum step { LISTEN, LIST, STEPS };
 
-static const char *const METHODS[STEPS] = {"server/discover", "subscriptions/listen", "tools/list"};
+static const char *const METHODS[STEPS] = {"subscriptions/listen", "tools/list"};
 
 static const char *const BODIES[STEPS] = {
-    [DISCOVER] = REQUEST("server/discover", ""),
     [LISTEN] = REQUEST("subscriptions/listen", "\"notifications\":{\"toolsListChanged\":true},"),
     [LIST] = REQUEST("tools/list", ""),
 };
@@ -120,10 +119,7 @@ static void over(CURL *easy, CURLcode code)
     curl_multi_remove_handle(all.multi, easy);
     curl_easy_cleanup(easy);
     all.in_flight--;
-    if (server->is_listening)
-        all.connecting--;
-    else
-        ask(server, LISTEN);
+    all.connecting--;
 }
 
 /* What can be started now. */
@@ -132,7 +128,7 @@ static void start(void)
     while (all.begun_count > 0)
         ask(all.begun[--all.begun_count], LIST);
     for (; all.connecting < CONNECTING_MAX && all.next < all.count; all.connecting++)
-        ask(&all.servers[all.next++], DISCOVER);
+        ask(&all.servers[all.next++], LISTEN);
 }
 
 /* --- the loop --- */

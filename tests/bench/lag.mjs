@@ -82,7 +82,7 @@ const cases = {
   'events of 450 messages without end': flood(event(JSON.stringify(Array(450).fill({ jsonrpc: '2.0', id: 'x', method: 'a' }))).repeat(32)),
   'chunks of one byte': rawFlood('1\r\n:\r\n'.repeat(100_000)),
   'heads without end': { GET: headWithoutEnd, initialize: headWithoutEnd },
-  'challenges of 50 KB, metadata of 60 KB': { GET: metadata, 'server/discover': challenge, initialize: challenge },
+  'challenges of 50 KB, metadata of 60 KB': { GET: metadata, 'subscriptions/listen': challenge, initialize: challenge },
   'a list of 10,000 tools in 16 MB': list((x) => answerOf(x, longList)),
   'a list of 2,000,000 empty objects': list((x) => answerOf(x, filled('{},', 8_000_000) + '{}')),
   'a list of 497,000 empty objects': list((x) => answerOf(x, emptyObjects)),

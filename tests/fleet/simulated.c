@@ -15,6 +15,8 @@
 
 #define META    "io.modelcontextprotocol/"
 #define VERSION "2026-07-28"
+#define IDENTITY                                                                                                       \
+    "\"_meta\":{\"" META "serverInfo\":{\"name\":\"fleet\",\"version\":\"1\"}}" /* in each stateless result */
 #define STREAM_HEAD                                                                                                    \
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"                                \
     "Transfer-Encoding: chunked\r\n\r\n"
@@ -100,7 +102,7 @@ static enum simulated_answer list(const struct exchange *exchange)
         put(&body, "{\"name\":\"tool_%" PRIu32 "\",\"inputSchema\":{\"type\":\"object\"},", i);
         put(&body, "\"description\":\"of version %" PRIu32 "\"}", exchange->server->version);
     }
-    append(&body, "]}}");
+    append(&body, exchange->server->is_stateless ? "]," IDENTITY "}}" : "]}}");
     respond(exchange->out, "200 OK", 0, 0, buf_text(&body));
     buf_fini(&body);
     count(exchange, SHARED_LISTS);
@@ -143,8 +145,7 @@ static enum simulated_answer answer_stateless(const struct exchange *exchange)
         count(exchange, SHARED_DISCOVERS);
         respond_result(exchange, 0,
                        "\"resultType\":\"complete\",\"supportedVersions\":[\"" VERSION "\"],\"capabilities\":"
-                       "{\"tools\":{\"listChanged\":true}},\"_meta\":{\"" META
-                       "serverInfo\":{\"name\":\"fleet\",\"version\":\"1\"}}");
+                       "{\"tools\":{\"listChanged\":true}}," IDENTITY);
     } else if (asks(exchange, "initialize")) {
         respond_error(exchange, "400 Bad Request",
                       "\"code\":-32022,\"message\":\"Unsupported protocol version\",\"data\":{\"supported\":[\"" VERSION

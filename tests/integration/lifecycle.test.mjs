@@ -245,7 +245,7 @@ describe('lifecycle', { concurrency: 4 }, () => {
       return now.serverName === 'Renamed' && now;
     });
     assert.equal(after.connectedSince, before.connectedSince);
-    assert.deepEqual(kept.asked(), { 'server/discover': 1, initialize: 1, 'notifications/initialized': 1, GET: 1, 'tools/list': 1 });
+    assert.deepEqual(kept.asked(), { 'subscriptions/listen': 1, 'server/discover': 1, initialize: 1, 'notifications/initialized': 1, GET: 1, 'tools/list': 1 });
     assert.equal((await broker.ctl(['show', 'deleted'])).code, 4);
     assert.deepEqual((await broker.states()).map((each) => each.generation), [0, 0, 0, 0], 'no change of tools');
   });

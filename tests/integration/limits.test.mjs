@@ -77,8 +77,8 @@ const cases = {
   size: { limit: 'list', at: (n) => list((x) => x.result({ tools: [{ name: 'a', text: 'x'.repeat(bounds.size - around + n) }] })), within: { toolCount: 1 }, beyond: { error: /--max-list-size/ } },
   'list-time': { limit: 'list_time', at: (n) => list((x, i) => setTimeout(() => x.isOpen && x.well(), n === 0 ? 100 : 3000)), within: { toolCount: 2 }, beyond: { error: /tools\/list: .*(timed out after|within) 1s/ } },
   'connect-time': { limit: 'connect_time', at: (n) => ({ definition: { timeout: 1000 }, on: { initialize: (x) => setTimeout(() => x.isOpen && x.well(), n === 0 ? 100 : 3000) } }), within: { toolCount: 2 }, beyond: { error: /(timed out after|within) 1s/ } },
-  // it has been asked three times when it begins to ask: discover, listen, list
-  requests: { at: (n) => ask(bounds.requests - 3 + n), within: { state: 'listening', toolCount: 2 }, beyond: { state: 'backoff', error: /more than 40 requests in a minute \(--max-requests\)/ } },
+  // it has been asked twice when it begins to ask: listen, list
+  requests: { at: (n) => ask(bounds.requests - 2 + n), within: { state: 'listening', toolCount: 2 }, beyond: { state: 'backoff', error: /more than 40 requests in a minute \(--max-requests\)/ } },
   notifications: { at: (n) => say(bounds.notifications + n), within: { generation: 2 }, beyond: { generation: 2 } },
   aside: { at: (n) => say(10 * bounds.notifications + n), within: { state: 'listening', generation: 2 }, beyond: { state: 'backoff', error: /more than 200 notifications in a minute \(10 times --max-notifications\)/ } },
 };

@@ -12,11 +12,10 @@ const watched = (t, servers, ...args) =>
   startBroker(t, { servers, args: ['--workers', '1', '--ping', '200ms', '--connect-timeout', '1s', '--backoff-max', '100ms', ...args] });
 const pong = (x) => x.result({});
 
-/** The step that asks, and what it does: in the stateless era the attempt begins with the same one. */
-const asking = (era, step) => (era === 'stateless'
-  ? { 'server/discover': (x, n) => (n === 1 || step === pong ? x.well() : step(x, n - 1)) }
-  : { ping: step });
-const countOf = (server) => (server.era === 'stateless' ? server.count('server/discover') - 1 : server.count('ping'));
+/** The step that asks. */
+const stepOf = (era) => (era === 'stateless' ? 'server/discover' : 'ping');
+const asking = (era, step) => ({ [stepOf(era)]: era === 'stateless' && step === pong ? (x) => x.well() : step });
+const countOf = (server) => server.count(stepOf(server.era));
 
 /** Behaviours that are alive, and how often each is asked: [least, most]. */
 const alive = {
@@ -52,7 +51,7 @@ describe('ping', { concurrency: 3 }, () => {
       const hang = (x) => (hangs ? stall() : x.well());
       const on = Object.fromEntries(['server/discover', 'initialize', 'GET', 'tools/list', 'subscriptions/listen', 'DELETE'].map((step) => [step, hang]));
       const answer = era === 'stateless' ? (x) => x.well() : pong;
-      const step = era === 'stateless' ? 'server/discover' : 'ping';
+      const step = stepOf(era);
       on[step] = (x, n) => ((hangs ||= n === 3) ? stall() : answer(x));
       const server = await startHostileServer(t, { era, on });
       const broker = await watched(t, { s: { url: server.url, type: era === 'sse' ? 'sse' : 'http' } });

@@ -25,7 +25,7 @@ test('top shows workers and servers at each size, opens and reconnects one', asy
   await terminal.command(top(broker));
 
   // the one in trouble first, then the active one
-  let lines = await terminal.untilScreen(/broken +failed .*connection refused[^]*weather +listening .* for [^]*off +disabled/);
+  let lines = await terminal.untilScreen(/broken +failed .*connection re[^]*weather +listening .* for [^]*off +disabled/);
   assert.match(lines[0], /mcp-broker \d+\.\d+\.\d+, up .*, redis off/);
   assert.match(lines[1], /^servers {2}3: 1 listening, 1 failed, 1 disabled$/);
   assert.match(lines[2], /^rates .*notifications\/s, .*events\/s, .*connects\/s$/);

@@ -301,7 +301,7 @@ static void give_list(const char *names)
     assert_int_equal(last_peer->asked[KIND_TOOLS], 1);
     last_peer->asked[KIND_TOOLS]--;
     if (!names) {
-        last_peer->handlers->on_list(last_peer->user, KIND_TOOLS, NULL, "no answer");
+        last_peer->handlers->on_list(last_peer->user, KIND_TOOLS, &(struct peer_fetched){.error = "no answer"});
         return;
     }
     json_t *tools = json_array();
@@ -312,7 +312,7 @@ static void give_list(const char *names)
     struct catalog *catalog = catalog_create(KIND_TOOLS, &world.limits);
     assert_int_equal(catalog_add_page(catalog, result, &cursor), 0);
     catalog_finish(catalog);
-    last_peer->handlers->on_list(last_peer->user, KIND_TOOLS, catalog, NULL);
+    last_peer->handlers->on_list(last_peer->user, KIND_TOOLS, &(struct peer_fetched){.list = catalog});
     catalog_destroy(catalog);
     json_decref(result);
 }

@@ -166,8 +166,7 @@ bool conn_list_is_fetching(const struct conn *conn);
 /* A change was heard. The notifications of this minute have been counted. */
 void conn_list_changed(struct conn *conn, enum kind kind);
 void conn_list_resumed(struct conn *conn);
-enum conn_list_outcome conn_list_fetched(struct conn *conn, enum kind kind, const struct catalog *catalog,
-                                         const char *error);
+enum conn_list_outcome conn_list_fetched(struct conn *conn, enum kind kind, const struct peer_fetched *fetched);
 
 /* When to call conn_list_expired, or TIMELINE_NEVER. */
 uint64_t conn_list_due(const struct conn *conn);

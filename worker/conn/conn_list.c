@@ -131,7 +131,7 @@ static void confirm(struct conn *conn, const struct conn_list *list)
 static void fetch(struct conn *conn, struct conn_list *list)
 {
     if (peer_list(conn->peer, list->kind) != 0)
-        (void)conn_list_fetched(conn, list->kind, NULL, "the worker is out of memory");
+        (void)conn_list_fetched(conn, list->kind, &(struct peer_fetched){.error = "the worker is out of memory"});
 }
 
 static void obey(struct conn *conn, struct conn_list *list, unsigned todo)
@@ -239,8 +239,9 @@ static void learn(struct row_list *known, const struct catalog *catalog, unsigne
 }
 
 /* Compares, stores, and tells if there is something to tell; true when there was. */
-static bool compare(struct conn *conn, struct conn_list *list, unsigned result, const struct catalog *catalog)
+static bool compare(struct conn *conn, struct conn_list *list, unsigned result, const struct peer_fetched *fetched)
 {
+    const struct catalog *catalog = fetched->list;
     struct row row;
     conn_row_load(conn, &row);
     struct row_list *known = &row.lists[list->kind];
@@ -248,6 +249,8 @@ static bool compare(struct conn *conn, struct conn_list *list, unsigned result, 
     bool comparable = list->digest && !is_unknown(known->fingerprint);
     learn(known, catalog, result, news);
     row.verified_ms = clock_wall_ms();
+    if (fetched->server_info)
+        table_text(row.server_info, sizeof(row.server_info), fetched->server_info);
     row.last_error[0] = '\0'; /* a connection that works has none but of a list that could not be fetched */
     if (news) {
         json_t *diff = comparable ? catalog_diff(list->digest, catalog) : NULL;
@@ -261,9 +264,9 @@ static bool compare(struct conn *conn, struct conn_list *list, unsigned result, 
     return false;
 }
 
-enum conn_list_outcome conn_list_fetched(struct conn *conn, enum kind kind, const struct catalog *catalog,
-                                         const char *error)
+enum conn_list_outcome conn_list_fetched(struct conn *conn, enum kind kind, const struct peer_fetched *fetched)
 {
+    const struct catalog *catalog = fetched->list;
     struct conn_list *list = find(conn, kind);
     if (!list || !list->burst.fetching)
         return CONN_LIST_DONE;
@@ -272,11 +275,11 @@ enum conn_list_outcome conn_list_fetched(struct conn *conn, enum kind kind, cons
         retry_backoff(RETRY_LIST_BASE_MS, RETRY_LIST_MAX_MS, list->failures + 1U, 0, conn_random(conn->env));
     unsigned result = burst_fetched(&list->burst, &options, clock_mono_ms(), catalog != NULL, retry_ms);
     if (!catalog)
-        return not_fetched(conn, list, result, error);
+        return not_fetched(conn, list, result, fetched->error);
 
     list->failures = 0;
     conn_count(conn, COUNTER_LIST_FETCHES);
-    bool news = compare(conn, list, result, catalog);
+    bool news = compare(conn, list, result, fetched);
     free(list->digest);
     list->digest = conn->env->config->enrich ? catalog_digest(catalog) : NULL;
     bool untold = news && (result & BURST_FRESH) && !(result & BURST_OWED);

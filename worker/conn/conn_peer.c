@@ -95,12 +95,12 @@ static bool may_replace_session(struct conn *conn)
     return true;
 }
 
-static void on_list(void *user, enum kind kind, const struct catalog *list, const char *error)
+static void on_list(void *user, enum kind kind, const struct peer_fetched *fetched)
 {
     struct conn *conn = user;
-    enum conn_list_outcome outcome = conn_list_fetched(conn, kind, list, error);
+    enum conn_list_outcome outcome = conn_list_fetched(conn, kind, fetched);
     if (conn->state == STATE_POLLING && outcome == CONN_LIST_FAILED)
-        failed(conn, CONN_EVENT_ATTEMPT_FAILED, &(struct conn_news){.text = error});
+        failed(conn, CONN_EVENT_ATTEMPT_FAILED, &(struct conn_news){.text = fetched->error});
     else if (conn->state == STATE_POLLING && !conn_list_is_fetching(conn))
         conn_state_end_poll(conn);
     else if (outcome == CONN_LIST_DEAF)

@@ -324,8 +324,8 @@ enum mcp_versions mcp_read_discover(const json_t *result, struct mcp_hello *hell
     if (verdict != MCP_VERSIONS_COMMON)
         return verdict;
     *hello = (struct mcp_hello){.version = MCP_STATELESS_VERSION};
-    const json_t *info = meta_of(result, META "serverInfo");
-    read_server_info(info != NULL ? info : json_object_get(result, "serverInfo"), hello->server_info);
+    if (!mcp_read_server_info(result, hello->server_info))
+        read_server_info(json_object_get(result, "serverInfo"), hello->server_info);
     read_capabilities(capabilities, hello);
     return MCP_VERSIONS_COMMON;
 }
@@ -346,6 +346,13 @@ enum mcp_versions mcp_read_initialize(const json_t *result, struct mcp_hello *he
     read_server_info(json_object_get(result, "serverInfo"), hello->server_info);
     read_capabilities(json_object_get(result, "capabilities"), hello);
     return MCP_VERSIONS_COMMON;
+}
+
+bool mcp_read_server_info(const json_t *result, char out[ROW_SERVER_INFO_SIZE])
+{
+    const json_t *info = meta_of(result, META "serverInfo");
+    read_server_info(info, out);
+    return info != NULL;
 }
 
 bool mcp_is_complete(const json_t *result)

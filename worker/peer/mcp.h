@@ -88,6 +88,8 @@ enum mcp_versions mcp_read_discover(const json_t *result, struct mcp_hello *hell
 enum mcp_versions mcp_read_supported(const json_t *data);
 /* An InitializeResult: COMMON, FOREIGN or UNTOLD. *hello is written when COMMON. */
 enum mcp_versions mcp_read_initialize(const json_t *result, struct mcp_hello *hello);
+/* Who answers, which a stateless server says with every result; as mcp_hello has it. False: it does not say so. */
+bool mcp_read_server_info(const json_t *result, char out[ROW_SERVER_INFO_SIZE]);
 /* False when a stateless result says that it is not the whole answer. */
 bool mcp_is_complete(const json_t *result);
 

@@ -2,7 +2,7 @@
 /* The part of a peer that all eras share: it chooses the era, limits the attempt, and turns what went wrong into one
  * end that its owner can act on.
  *
- *   unknown      server/discover -> (not this era) initialize -> (refused as old servers do) GET, HTTP+SSE
+ *   unknown      subscriptions/listen -> (not this era) initialize -> (refused as old servers do) GET, HTTP+SSE
  *   with a hint  that era first; when the server is not of it, those above that have not been tried
  *   over pipes   peer_stdio.c, which knows both eras of it
  *
@@ -142,7 +142,7 @@ void peer_greet(struct peer *peer, const struct mcp_hello *hello)
         return;
     attempt->version = hello->version;
     free(attempt->server_info);
-    attempt->server_info = strdup(hello->server_info);
+    attempt->server_info = hello->server_info[0] != '\0' ? strdup(hello->server_info) : NULL;
 }
 
 static void attempt_destroy(struct peer_attempt *attempt)

@@ -39,6 +39,7 @@ struct peer_env {
     uint64_t connect_timeout_ms;
     const struct peer_handlers *handlers; /* who is told */
     bool keeps_items;                     /* lists are given with their items (catalog_items), which costs their size */
+    bool discovers; /* a server is asked for all that it has, where listening tells as much as is needed */
 };
 
 /* What was found out, once the handshake is through. */
@@ -71,6 +72,13 @@ struct peer_end {
     char text[ROW_ERROR_SIZE]; /* for people; no secret */
 };
 
+/* Borrowed for the callback. */
+struct peer_fetched {
+    const struct catalog *list; /* NULL: it could not be fetched, and the connection goes on */
+    const char *error;          /* then: why, as "HTTP 503" */
+    const char *server_info;    /* as in peer_facts; NULL: not told with the list */
+};
+
 struct peer_handlers {
     /* The stream is open and acknowledged: from now on changes are heard. Once. */
     void (*on_listening)(void *user, const struct peer_facts *facts);
@@ -84,9 +92,8 @@ struct peer_handlers {
     /* A request, of either side, the attempt's included: how many there were in this minute. Past the limit the peer ends,
      * not at once. May not close the peer. NULL: nobody counts. */
     uint32_t (*on_request)(void *user);
-    /* A fetch came to its end: `list` is borrowed, NULL when it failed (`error` says why, as "HTTP 503"; the
-     * connection goes on). */
-    void (*on_list)(void *user, enum kind kind, const struct catalog *list, const char *error);
+    /* A fetch came to its end. */
+    void (*on_list)(void *user, enum kind kind, const struct peer_fetched *fetched);
     /* A tool has answered: `result` is borrowed, NULL when it failed (`error` says why). NULL: none is ever called. */
     void (*on_called)(void *user, const json_t *result, const char *error);
     /* Once, unless closed before; no callback follows it, but on_list after PEER_UNSUPPORTED. The peer is still there:

@@ -60,10 +60,11 @@ struct peer_listing {
     struct catalog *catalog;
     struct peer_page *page; /* that is being added beside the loop, with the catalog; NULL: none */
     struct delay *limit;
-    struct call *call;  /* the request under way, or NULL */
-    uint32_t id;        /* of the request */
-    const char *failed; /* it could not be started, for this reason; told from the loop */
-    bool paged;         /* the request is not for the first page */
+    struct call *call;                      /* the request under way, or NULL */
+    uint32_t id;                            /* of the request */
+    const char *failed;                     /* it could not be started, for this reason; told from the loop */
+    char server_info[ROW_SERVER_INFO_SIZE]; /* "": not told */
+    bool paged;                             /* the request is not for the first page */
     bool restarted;
     bool again; /* asked for meanwhile */
 };
@@ -77,15 +78,18 @@ struct peer_attempt {
     char *server_info;
     uint8_t tried;   /* bit an era */
     bool may_be_sse; /* `initialize` was refused as servers of 2024-11-05 refuse it */
+    bool is_refused; /* listening was, before it was known by what server: */
+    struct peer_end refusal;
 };
 
 struct peer_stateless {
     union {
-        struct call *call;       /* server/discover, then subscriptions/listen, until it is acknowledged */
+        struct call *call;       /* server/discover, or subscriptions/listen until it is acknowledged */
         struct transfer *stream; /* from then on */
     } under_way;                 /* or NULL */
     uint32_t id;                 /* of that request */
     bool is_acknowledged;
+    bool has_discovered; /* or has been asked to, in this attempt */
     bool retried;
 };
 

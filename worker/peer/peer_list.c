@@ -89,7 +89,10 @@ static void complete(struct peer_listing *listing, const char *error)
     peer_task_remove(peer, &listing->task);
     if (listing->again && start(peer, kind) != 0)
         error = CATALOG_PROBLEMS[CATALOG_NO_MEMORY]; /* this list is an old one, and there will be no other */
-    peer->env->handlers->on_list(peer->user, kind, error == NULL ? listing->catalog : NULL, error);
+    const struct peer_fetched fetched = {.list = error == NULL ? listing->catalog : NULL,
+                                         .error = error,
+                                         .server_info = listing->server_info[0] != '\0' ? listing->server_info : NULL};
+    peer->env->handlers->on_list(peer->user, kind, &fetched);
     destroy(listing);
 }
 
@@ -245,9 +248,12 @@ static int begin_adding(struct peer_listing *listing, json_t *result)
 /* Adds a page. Runs a handler. */
 static void add_page(struct peer_listing *listing, const struct call_reply *reply)
 {
-    if (listing->peer->era->era == ERA_STATELESS && !mcp_is_complete(reply->result)) {
-        complete(listing, "an incomplete result, which lists must not have");
-        return;
+    if (listing->peer->era->era == ERA_STATELESS) {
+        if (!mcp_is_complete(reply->result)) {
+            complete(listing, "an incomplete result, which lists must not have");
+            return;
+        }
+        (void)mcp_read_server_info(reply->result, listing->server_info);
     }
     if (reply->is_large && begin_adding(listing, reply->result) == 0)
         return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Whether a server whose stream is open but says nothing is still there. TCP keepalive finds a machine that has vanished;
  * a program that hangs, or one that its proxy has lost, is found by asking it, in a request of its own whose connection is
- * not kept: `ping`, and in the era that has none `server/discover`, which every server of that era has answered before.
+ * not kept: `ping`, and in the era that has none `server/discover`, which every server of that era must know.
  *
  * A stream is given up only when two questions in a row are left without any answer, and nothing else was heard
  * meanwhile. Any answer of the server's own, an error as well, is a sign of life. So a server that does not know `ping`

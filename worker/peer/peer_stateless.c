@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* 2026-07-28: no session and no handshake. One request asks what the server is (and is the probe that tells the eras
- * apart), another, whose answer is a stream that stays open, listens.
+/* 2026-07-28: no session and no handshake. One request, whose answer is a stream that stays open, listens; another asks
+ * what the server is, where that is not clear from the first.
  *
- *   server/discover        -> supportedVersions, capabilities
  *   subscriptions/listen   -> event stream: acknowledged{what is honoured}, list_changed …, [result: ended gracefully]
+ *   server/discover        -> supportedVersions, capabilities
+ *
+ * An acknowledgement of all that was asked for leaves nothing open: the server is of this era, has these lists, and its
+ * name comes with them. So that is asked first (any request may be the first one: basic/versioning, Protocol Version
+ * Negotiation), and most servers are asked nothing else. After any other answer server/discover tells the eras apart, and
+ * what lists there are.
  *
  * Listening begins with the acknowledgement, for what it honours; nothing honoured is nothing to listen to. Messages of
  * other subscriptions are dropped. The stream cannot be resumed, and closing it is how a client leaves. Responses are
@@ -29,6 +34,7 @@ static struct transfer_target target_of(const struct peer *peer)
 static int discover(struct peer *peer)
 {
     struct peer_stateless *stateless = &peer->as.stateless;
+    stateless->has_discovered = true;
     stateless->id = peer_new_id(peer);
     char *body = mcp_discover(stateless->id, peer->def);
     if (body == NULL)
@@ -60,6 +66,13 @@ static void on_heard(void *user)
     peer_on_heard(user);
 }
 
+/* Says nothing about the era, or that it is this one and our request is wrong. */
+static bool is_fault(const struct call_reply *reply)
+{
+    return peer_is_beside_the_era(reply) || reply->code == JSONRPC_HEADER_MISMATCH ||
+           reply->code == JSONRPC_MISSING_CAPABILITY;
+}
+
 /* --- server/discover --- */
 
 /* What the answer says of versions is not that all is well. */
@@ -80,7 +93,7 @@ static void on_discovered(void *user, const struct call_reply *reply)
 {
     struct peer *peer = user;
     peer->as.stateless.under_way.call = NULL;
-    if (peer_is_beside_the_era(reply)) {
+    if (is_fault(reply)) {
         peer_fail(peer, DISCOVER, reply);
     } else if (reply->verdict == CALL_RESULT) {
         struct mcp_hello hello;
@@ -89,12 +102,14 @@ static void on_discovered(void *user, const struct call_reply *reply)
             on_versions(peer, versions, reply);
             return;
         }
+        const struct peer_attempt *attempt = peer_attempt(peer);
         peer_greet(peer, &hello);
-        peer_check(peer, LISTEN, subscribe(peer));
+        if (attempt->is_refused)
+            peer_end_as(peer, &attempt->refusal);
+        else
+            peer_check(peer, LISTEN, subscribe(peer));
     } else if (reply->code == JSONRPC_UNSUPPORTED_VERSION) {
         on_versions(peer, mcp_read_supported(reply->data), reply);
-    } else if (reply->code == JSONRPC_HEADER_MISMATCH || reply->code == JSONRPC_MISSING_CAPABILITY) {
-        peer_fail(peer, DISCOVER, reply);
     } else {
         peer_not_this_era(peer, DISCOVER, reply);
     }
@@ -136,18 +151,20 @@ void peer_stateless_on_message(struct peer *peer, uint32_t id, const struct json
     }
 }
 
-static bool is_acknowledged(uint32_t id, const struct jsonrpc_message *message)
-{
-    uint8_t kinds;
-    return mcp_is_of(message, id) && mcp_is_acknowledgement(message, &kinds);
-}
-
 /* A stream that is acknowledged is listened to for months, or left at once: the call is not kept for that. */
 static void on_message(void *user, const struct jsonrpc_message *message)
 {
     struct peer *peer = user;
     struct peer_stateless *stateless = &peer->as.stateless;
-    if (is_acknowledged(stateless->id, message)) {
+    uint8_t kinds;
+    if (mcp_is_of(message, stateless->id) && mcp_is_acknowledgement(message, &kinds)) {
+        if (!stateless->has_discovered && (peer->def->events & ~kinds) != 0) {
+            call_cancel(&stateless->under_way.call);
+            peer_check(peer, DISCOVER, discover(peer));
+            return;
+        }
+        if (!stateless->has_discovered)
+            peer_greet(peer, &(struct mcp_hello){.version = MCP_STATELESS_VERSION, .advertised = kinds, .has = kinds});
         struct transfer *stream = call_leave_stream(&stateless->under_way.call, &STREAM_HANDLERS, peer);
         stateless->is_acknowledged = stream != NULL;
         if (stream != NULL)
@@ -156,19 +173,25 @@ static void on_message(void *user, const struct jsonrpc_message *message)
     peer_stateless_on_message(peer, stateless->id, message);
 }
 
-/* The stream was refused, or ended before it was acknowledged. */
-static void on_refused(struct peer *peer, const struct call_reply *reply)
+/* The end that it is the cause of that the stream was refused, or ended before it was acknowledged. */
+static struct peer_end refusal_of(const struct call_reply *reply)
 {
-    if (reply->verdict == CALL_RESULT && reply->is_json) {
-        peer_end(peer, PEER_UNSUPPORTED, "%s: answered at once, without a stream", LISTEN);
-        return;
-    }
     struct peer_end end = peer_end_from(PEER_PROTOCOL, LISTEN, reply);
-    if (reply->code == JSONRPC_METHOD_NOT_FOUND || reply->code == JSONRPC_INVALID_PARAMS ||
-        (reply->verdict == CALL_REFUSED && (reply->status == 404 || reply->status == 405)))
+    if (reply->verdict == CALL_RESULT && reply->is_json) {
         end.reason = PEER_UNSUPPORTED;
-    else if (reply->code == JSONRPC_INTERNAL_ERROR) /* so says a server that has no room for one more */
+        snprintf(end.text, sizeof(end.text), "%s: answered at once, without a stream", LISTEN);
+    } else if (reply->code == JSONRPC_METHOD_NOT_FOUND || reply->code == JSONRPC_INVALID_PARAMS ||
+               (reply->verdict == CALL_REFUSED && (reply->status == 404 || reply->status == 405))) {
+        end.reason = PEER_UNSUPPORTED;
+    } else if (reply->code == JSONRPC_INTERNAL_ERROR) { /* so says a server that has no room for one more */
         end.reason = PEER_UNREACHABLE;
+    }
+    return end;
+}
+
+static void end_refused(struct peer *peer, const struct call_reply *reply)
+{
+    const struct peer_end end = refusal_of(reply);
     peer_end_as(peer, &end);
 }
 
@@ -177,7 +200,7 @@ void peer_stateless_over(struct peer *peer, const struct call_reply *reply)
     if (!peer->is_listening && peer_is_beside_the_era(reply))
         peer_fail(peer, LISTEN, reply);
     else if (!peer->is_listening)
-        on_refused(peer, reply);
+        end_refused(peer, reply);
     else if (reply->verdict == CALL_RESULT || reply->verdict == CALL_ERROR)
         end_gracefully(peer);
     else if (reply->verdict == CALL_BROKEN && reply->http != NULL)
@@ -187,11 +210,37 @@ void peer_stateless_over(struct peer *peer, const struct call_reply *reply)
                  reply->verdict == CALL_BROKEN ? reply->problem : reply->http->text);
 }
 
+/* Codes that this era gives no meaning to, and older servers give to a request that is not `initialize`. */
+static bool is_of_older(const struct call_reply *reply)
+{
+    return reply->verdict == CALL_REFUSED &&
+           (reply->code == JSONRPC_INVALID_REQUEST ||
+            (reply->code <= JSONRPC_IMPLEMENTATION_FIRST && reply->code >= JSONRPC_IMPLEMENTATION_LAST));
+}
+
+/* No acknowledgement, and nothing is known of the server yet. */
+static void on_refused_first(struct peer *peer, const struct call_reply *reply)
+{
+    struct peer_attempt *attempt = peer_attempt(peer);
+    if (is_fault(reply)) {
+        peer_fail(peer, LISTEN, reply);
+    } else if (is_of_older(reply)) {
+        peer_not_this_era(peer, LISTEN, reply);
+    } else {
+        attempt->is_refused = reply->code != JSONRPC_UNSUPPORTED_VERSION;
+        attempt->refusal = refusal_of(reply);
+        peer_check(peer, DISCOVER, discover(peer));
+    }
+}
+
 static void on_reply(void *user, const struct call_reply *reply)
 {
     struct peer *peer = user;
     peer->as.stateless.under_way.call = NULL;
-    peer_stateless_over(peer, reply);
+    if (peer->as.stateless.has_discovered)
+        peer_stateless_over(peer, reply);
+    else
+        on_refused_first(peer, reply);
 }
 
 static const struct call_handlers LISTEN_HANDLERS = {
@@ -234,7 +283,7 @@ static void leave(struct peer *peer)
 static int begin(struct peer *peer)
 {
     peer->as.stateless = (struct peer_stateless){.id = 0};
-    int result = discover(peer);
+    int result = peer->env->discovers ? discover(peer) : subscribe(peer);
     if (result != 0)
         leave(peer);
     return result;

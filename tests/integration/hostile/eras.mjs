@@ -4,13 +4,17 @@ import { changed, event, goodDiscovery, goodHello } from '../lib/hostile.mjs';
 import { until } from '../lib/wait.mjs';
 import { always, once, request, result, stillHears, tries } from './case.mjs';
 
+const probes = ['subscriptions/listen', 'server/discover'];
+/** The same answer to both. */
+const alwaysStateless = (step) => Object.fromEntries(probes.map((each) => [each, step]));
+
 /** Its name goes into each request after initialize, as does the session's id. */
 const negotiated = (version) => ({
   on: { initialize: (x) => x.result(goodHello(version), { headers: { 'Mcp-Session-Id': 'visible~ascii!' } }) },
   after: async ({ server, row, ...rest }) => {
     await until('the list', async () => (await row()).toolCount === 2);
     assert.equal((await row()).protocolVersion, version);
-    for (const { step, headers } of server.requests.filter((each) => each.step !== 'server/discover')) {
+    for (const { step, headers } of server.requests.filter((each) => !probes.includes(each.step))) {
       const isFirst = step === 'initialize';
       assert.equal(headers['mcp-protocol-version'], isFirst ? undefined : version, step);
       assert.equal(headers['mcp-session-id'], isFirst ? undefined : 'visible~ascii!', step);
@@ -27,17 +31,17 @@ const isListeningAs = (era, shown) => shown.era === era && shown.state === 'list
 export default {
   'another revision asked for, ours among those supported': {
     era: 'stateless',
-    on: { 'server/discover': once((x) => x.error(-32022, { status: 400, data: { supported: ['2026-07-28'] } })) },
-    asked: { 'server/discover': 2, initialize: 0, 'subscriptions/listen': 1 },
+    on: { 'subscriptions/listen': once((x) => x.error(-32022, { status: 400, data: { supported: ['2026-07-28'] } })) },
+    asked: { 'server/discover': 1, initialize: 0, 'subscriptions/listen': 2 },
   },
   'ours refused for ever, though supported': {
     era: 'stateless',
-    on: { 'server/discover': (x) => x.error(-32022, { status: 400, data: { supported: ['2026-07-28'] } }) },
+    on: alwaysStateless((x) => x.error(-32022, { status: 400, data: { supported: ['2026-07-28'] } })),
     state: 'failed', error: /no revision that is known/, asked: { 'server/discover': 2 * tries, initialize: 0 },
   },
   'only a revision of the future': {
     era: 'stateless',
-    on: { 'server/discover': (x) => x.error(-32022, { status: 400, data: { supported: ['2099-01-01'] } }) },
+    on: alwaysStateless((x) => x.error(-32022, { status: 400, data: { supported: ['2099-01-01'] } })),
     state: 'failed', error: /no revision that is known/, asked: { 'server/discover': tries, initialize: 0 },
   },
   'only revisions with sessions': {
@@ -56,19 +60,26 @@ export default {
     on: { 'server/discover': (x) => x.error(-32601) },
     asked: { 'server/discover': 1, initialize: 1, GET: 1 },
   },
+  'a first request refused in the words of an older server': {
+    on: { 'subscriptions/listen': (x) => x.error(-32000, { status: 400, message: 'Bad Request: Server not initialized' }) },
+    after: stillHears, asked: { 'subscriptions/listen': 1, 'server/discover': 0, initialize: 1 },
+  },
   'a probe answered on an event stream': {
     era: 'stateless',
-    on: { 'server/discover': (x) => x.open().say(changed, result(x, goodDiscovery)).end() },
+    on: {
+      'subscriptions/listen': once((x) => x.open().acknowledge({})),
+      'server/discover': (x) => x.open().say(changed, result(x, goodDiscovery)).end(),
+    },
     after: stillHears, asked: { 'server/discover': 1 },
   },
   'a request said to have the wrong headers': {
     era: 'stateless',
-    on: { 'server/discover': (x) => x.error(-32020, { status: 400 }) },
-    state: 'failed', error: /error -32020: our request did not arrive/, asked: { 'server/discover': tries, initialize: 0 },
+    on: { 'subscriptions/listen': (x) => x.error(-32020, { status: 400 }) },
+    state: 'failed', error: /error -32020: our request did not arrive/, asked: { 'subscriptions/listen': tries, 'server/discover': 0, initialize: 0 },
   },
   'a capability said to be missing': {
     era: 'stateless',
-    on: { 'server/discover': (x) => x.error(-32021, { status: 400 }) },
+    on: { 'subscriptions/listen': (x) => x.open().acknowledge({}), 'server/discover': (x) => x.error(-32021, { status: 400 }) },
     state: 'failed', error: /error -32021/, asked: { 'server/discover': tries, initialize: 0 },
   },
   'a server that is upgraded while it is listened to': {

@@ -14,7 +14,7 @@ export default inEra('sse', {
       assert.deepEqual([(await row()).era, (await row()).protocolVersion], ['sse', '2024-11-05']);
       await stillHears(rest);
     },
-    asked: { POST: 2, GET: 1, initialize: 1 },
+    asked: { POST: 3, GET: 1, initialize: 1 },
   },
   'a good one, configured': { definition: { type: 'sse' }, after: stillHears, asked: { POST: 0, GET: 1 } },
   'an endpoint of another origin': {

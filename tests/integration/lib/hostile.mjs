@@ -101,7 +101,8 @@ class Exchange {
   }
 }
 
-const listTools = (x) => x.result({ tools: x.server.tools.map((name) => ({ name, inputSchema: { type: 'object' } })) });
+const toolsOf = (x) => ({ tools: x.server.tools.map((name) => ({ name, inputSchema: { type: 'object' } })) });
+const listTools = (x) => x.result(toolsOf(x));
 
 export const goodHello = (protocolVersion) => ({ protocolVersion, capabilities, serverInfo });
 export const goodDiscovery = {
@@ -112,7 +113,7 @@ const wells = {
   stateless: {
     'server/discover': (x) => x.result(goodDiscovery),
     'subscriptions/listen': (x) => x.listen().acknowledge(x.message.params.notifications),
-    'tools/list': listTools,
+    'tools/list': (x) => x.result({ ...toolsOf(x), ...meta('serverInfo', serverInfo) }),
     initialize: (x) => x.error(-32022, { status: 400, data: { supported: ['2026-07-28'] } }),
   },
   session: {
