@@ -266,7 +266,6 @@ static void shed(SSL *tls)
         SSL_set_session(tls, with->session);
     (void)SSL_set_alpn_protos(tls, NULL, 0);
     SSL_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
-    (void)SSL_free_buffers(tls);
     ERR_clear_error();
 }
 
@@ -317,8 +316,7 @@ ssize_t park_tls_read(SSL *tls, int fd, uint8_t *bytes, size_t size)
 {
     begin(tls, fd);
     ssize_t got = read_some(tls, bytes, size);
-    if (got == -EAGAIN)
-        (void)SSL_free_buffers(tls); /* reading a ticket makes 16 KB of room to write, which only writing gives back */
+    (void)SSL_free_buffers(tls); /* reading a ticket makes 16 KB of room to write, which only writing gives back */
     fold_rest(tls);
     return got;
 }
