@@ -79,36 +79,67 @@ static int tear_down(void **state)
     return uv_loop_close(&scene.loop);
 }
 
-/* One more turn, for the prepare that ends the last one. */
-static uint64_t run(void)
+static void one_turn(void)
 {
-    uv_run(&scene.loop, UV_RUN_DEFAULT);
     uv_ref((uv_handle_t *)&scene.prepare);
     uv_run(&scene.loop, UV_RUN_NOWAIT);
     uv_unref((uv_handle_t *)&scene.prepare);
+}
+
+/* One turn before, as a timer that is due already runs before the first prepare; and one after, to end the last one. */
+static uint64_t run(void (*start)(void))
+{
+    one_turn();
+    (void)turn_take_longest_us(&scene.turn);
+    start();
+    uv_run(&scene.loop, UV_RUN_DEFAULT);
+    one_turn();
     return turn_take_longest_us(&scene.turn);
+}
+
+static void wait_for_socket(void)
+{
+    assert_int_equal(write(scene.pipe[1], "x", 1), 1);
+    uv_poll_start(&scene.poll, UV_READABLE, on_readable);
+}
+
+static void wait_for_timer(void)
+{
+    uv_timer_start(&scene.timer, on_timer, 1, 0);
+}
+
+static void wait_for_due_timer(void)
+{
+    uv_timer_start(&scene.timer, on_timer, 0, 0);
+}
+
+static void wait_for_quiet_timer(void)
+{
+    uv_timer_start(&scene.timer, on_quiet_timer, WAIT_MS, 0);
 }
 
 static void test_work_for_a_socket_counts(void **state)
 {
     (void)state;
-    assert_int_equal(write(scene.pipe[1], "x", 1), 1);
-    uv_poll_start(&scene.poll, UV_READABLE, on_readable);
-    assert_true(run() >= WORK_MS * 1000);
+    assert_true(run(wait_for_socket) >= WORK_MS * 1000);
 }
 
 static void test_work_for_a_timer_counts(void **state)
 {
     (void)state;
-    uv_timer_start(&scene.timer, on_timer, 1, 0);
-    assert_true(run() >= WORK_MS * 1000);
+    assert_true(run(wait_for_timer) >= WORK_MS * 1000);
+}
+
+static void test_work_for_a_timer_already_due_counts(void **state)
+{
+    (void)state;
+    assert_true(run(wait_for_due_timer) >= WORK_MS * 1000);
 }
 
 static void test_waiting_does_not(void **state)
 {
     (void)state;
-    uv_timer_start(&scene.timer, on_quiet_timer, WAIT_MS, 0);
-    assert_true(run() < WAIT_MS * 1000);
+    assert_true(run(wait_for_quiet_timer) < WAIT_MS * 1000);
 }
 
 int main(void)
@@ -116,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_work_for_a_socket_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_work_for_a_timer_counts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_work_for_a_timer_already_due_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_waiting_does_not, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
